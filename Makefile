@@ -1,0 +1,78 @@
+# Voltstream. `make` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: .venv/installed .cache/kafka/installed .cache/kafka/classes.jsa ## set up Python packages and Kafka's jars inside this folder
+
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voltstream needs Python 3.11 or newer: install it, or say which with PYTHON=python3.12"; exit 1; }
+	@echo "installing Python packages into .venv (a minute or two, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -c 'import sysconfig, pathlib; pathlib.Path(sysconfig.get_path("purelib"), "voltstream.pth").write_text("$(CURDIR)\n")'
+	@touch $@
+
+.cache/kafka/installed: deploy/local/pom.xml
+	@command -v java >/dev/null || { echo "Voltstream needs Java 17 or newer for Kafka: install a JRE (Debian: apt-get install openjdk-17-jre-headless)"; exit 1; }
+	@command -v mvn >/dev/null || { echo "Voltstream needs Maven to fetch Kafka: install it (Debian: apt-get install maven)"; exit 1; }
+	@echo "fetching Kafka's jars into .cache/kafka (a minute, once)"
+	@rm -f .cache/kafka/*.jar
+	@mvn --quiet --batch-mode -f deploy/local/pom.xml -Dmaven.repo.local=$(CURDIR)/.cache/maven -DoutputDirectory=$(CURDIR)/.cache/kafka dependency:copy-dependencies
+	@touch $@
+
+.cache/kafka/classes.jsa: .cache/kafka/installed .venv/installed
+	@echo "preparing Kafka's classes, so that it starts faster (some seconds, once)"
+	@$(BIN)/python -m chassis.broker --prepare
+
+.PHONY: lock
+lock: .venv/installed ## resolve the dependencies anew (needs uv)
+	@uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11 --quiet -o requirements.lock
+	@uv pip compile pyproject.toml -c requirements.lock --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11 --quiet -o requirements-image.lock
+
+.PHONY: run
+run: install ## run the whole system on this machine, until Ctrl-C
+	@$(BIN)/python -m deploy.local
+
+.PHONY: fmt
+fmt: .venv/installed ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only .
+
+.PHONY: lint
+lint: .venv/installed ## ruff, mypy, import-linter
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: test
+test: install test-tools ## set everything up and run every test
+	@$(BIN)/pytest
+
+.PHONY: test-tools
+test-tools: # what the tests run besides: PostgreSQL and kubectl
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || $(call debian,postgresql,PostgreSQL)
+	@command -v kubectl >/dev/null || { echo "the tests need kubectl 1.27 or newer, to render deploy/k8s: install it"; exit 1; }
+
+debian = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "installing $(2) for the tests" && \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; } || \
+	{ echo "the tests need $(2): install it (Debian: apt-get install $(1))"; exit 1; }
+
+.PHONY: check
+check: lint test ## what must be green before a commit
+
+.PHONY: contracts
+contracts: .venv/installed ## write contracts/schema from the code
+	@$(BIN)/python -m contracts.generate
+	@$(BIN)/python -m tests.samples
+
+.PHONY: image
+image: ## build the container image (needs Docker)
+	docker build --build-arg VERSION=$$(git describe --tags --always) --build-arg REVISION=$$(git rev-parse HEAD) -t voltstream:local .

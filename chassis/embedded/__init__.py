@@ -1,0 +1,1 @@
+"""chDB behind ClickHouse's HTTP protocol: `python -m chassis.embedded_clickhouse`."""

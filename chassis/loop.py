@@ -1,0 +1,790 @@
+"""The exactly-once loop: read, decide, and commit outputs, state and offsets in one Kafka transaction (architecture §3).
+
+One `Partition` runs per partition number, over that number of every input. What must be done in which order:
+
+1. its producer starts, which fences the former owner, so what is read afterwards is all there will ever be of it;
+2. the states and the reached offsets are read back from `<service>.state`;
+3. batches are decided; outputs, changed states and offsets are committed together;
+4. answers follow the commit, so that none contradicts it.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from typing import Any
+
+import msgspec
+
+from chassis import clock, kafka, metrics
+from chassis.copies import Copies
+from chassis.kafka import CopyKeeper, KafkaError, Log, Record, TopicPartition, full
+from chassis.logs import log
+from chassis.settings import Settings
+from chassis.stream import Stream
+from contracts.cloudevents import Attributes, Unreadable, to_headers
+from contracts.event import Event, Message, Ticked, derived_id
+from contracts.topics import CATALOGUE, Topic
+
+MAX_RECORDS = 500
+LINGER_S = 0.05
+STATE_LIMIT = 128 * 1024
+OFFSETS = b"~offsets"
+PARKED = b"~parked/"
+OFFSETS_AT_LEAST_EVERY_S = 60
+COMMIT_FOR_LAG_EVERY_S = 5
+PARKED_AT_MOST = 10
+"""Keys that one partition may park in a minute without being more than 1 % of them: below this, it is no bad release."""
+
+
+class StateTooLarge(Exception):
+    """A state would not fit its record."""
+
+
+class TooManyParked(Exception):
+    """So many keys fail at once that the rules must be at fault, not the records."""
+
+
+class RuleFailed(Exception):
+    """A rule raised for this record."""
+
+    def __init__(self, record: Record | None, key: bytes, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.record, self.key, self.error = record, key, error
+
+
+class Replay(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
+    """On `<service>.parked`: feed this record's key through the rules again, and unpark it."""
+
+    requested_at: datetime
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """Why and since where the records of a key are put aside."""
+
+    since: datetime
+    error: str
+    first: int
+    """From which offset of `<service>.parked` on the records of the key wait."""
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """How far a partition has come: the next offset of each input, and how many outputs it has written."""
+
+    offsets: dict[str, int]
+    sequence: int
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A state as it is written."""
+
+    version: int
+    state: msgspec.Raw
+
+
+@dataclass
+class Held:
+    """What is known of a partition number at the last commit."""
+
+    states: dict[bytes, Any] = field(default_factory=dict)
+    parked: dict[bytes, Parked] = field(default_factory=dict)
+    offsets: dict[str, int] = field(default_factory=dict)
+    sequence: int = 0
+    state_end: int = -1
+    """Where the state topic ended after our last commit: if it still ends there, this is the truth."""
+
+
+@dataclass
+class Outcome:
+    """What a batch comes to. Nothing of it counts before the commit."""
+
+    states: dict[bytes, Any] = field(default_factory=dict)
+    outputs: list[tuple[Event, str, str | None]] = field(default_factory=list)
+    answers: list[tuple[Event, str, str | None]] = field(default_factory=list)
+    parked: dict[bytes, Parked | None] = field(default_factory=dict)
+    put_aside: list[tuple[Record, str]] = field(default_factory=list)
+    unread: list[tuple[Record, str]] = field(default_factory=list)
+    offsets: dict[str, int] = field(default_factory=dict)
+
+    def needs_a_transaction(self) -> bool:
+        return bool(self.states or self.outputs or self.parked or self.put_aside or self.unread)
+
+
+class Partition:
+    """One partition number of a stream, while it is ours."""
+
+    def __init__(self, loop: "Loop", number: int, held: Held) -> None:
+        self.loop, self.number, self.held = loop, number, held
+        self.stream, self.settings = loop.stream, loop.settings
+        self.stopping = asyncio.Event()
+        self._deadlines: list[tuple[datetime, bytes]] = []
+        self._scheduled: dict[bytes, datetime] = {}
+        self._written_at = 0.0
+        self._failing: list[float] = []
+        self._order = {full(self.settings, topic.name): topic for topic in CATALOGUE if topic in self.stream.inputs}
+        self._places = [TopicPartition(name, number) for name in [*self._order, loop.parked_topic]]
+        self._topic_of = {cls: topic for topic in (*self.stream.outputs, *self.stream.answers) for cls in topic.classes}
+        self._answers = {cls for topic in self.stream.answers for cls in topic.classes}
+        self._decoder = msgspec.json.Decoder(self.stream.state)
+
+    # ---- owning ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Own the partition until told to stop; begin anew whenever another owner or Kafka interrupts."""
+        while not self.stopping.is_set():
+            try:
+                await self._own()
+            except (kafka.ProducerFenced, kafka.InvalidProducerEpoch, kafka.OutOfOrderSequenceNumber) as error:
+                log.warning("fenced: beginning anew", partition=self.number, why=type(error).__name__)
+                self._forget()
+                await self._pause(self.settings.session_timeout_ms / 3000)
+            except KafkaError as error:
+                log.warning("Kafka interrupted: beginning anew", partition=self.number, why=repr(error))
+                self._forget()
+                await self._pause(0.2)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+
+    def _forget(self) -> None:
+        self.held = Held()
+        self.loop.held.pop(self.number, None)
+
+    async def _own(self) -> None:
+        producer = kafka.transactional_producer(self.settings, f"{self.stream.name}-{self.number}")
+        try:
+            await kafka.started(
+                producer, f"{self.stream.name}-{self.number}"
+            )  # fences the former owner, ends what it left open
+            await self._restore()
+            await self._seek()
+            try:
+                await self._work(producer)
+            finally:
+                self.loop.consumer.pause(*self._assigned())
+            self.held.state_end = await self._end_of_state()
+        finally:
+            await kafka.abandoned(producer)
+
+    def _assigned(self) -> list[TopicPartition]:
+        held = self.loop.consumer.assignment()
+        return [place for place in self._places if place in held]
+
+    async def _end_of_state(self) -> int:
+        place = TopicPartition(full(self.settings, f"{self.stream.name}.state"), self.number)
+        return int((await self.loop.reader.end_offsets([place]))[place])
+
+    async def _restore(self) -> None:
+        """Read the partition's states back, up to what has been committed, unless what we hold is still the truth."""
+        if self.held.state_end >= 0 and self.held.state_end == await self._end_of_state():
+            self._reschedule()
+            return
+        self.held = Held()
+        unread: set[bytes] = set()
+        place = TopicPartition(full(self.settings, f"{self.stream.name}.state"), self.number)
+        async for key, value in _whole(self.settings, place, f"{self.stream.name}-{self.number}"):
+            self._take_back(key, value, unread)
+        if unread:
+            await self._fold_anew(unread)
+        self._reschedule()
+        metrics.STATES.labels(self.stream.name).set(sum(len(p.held.states) for p in self.loop.partitions.values()))
+
+    def _reschedule(self) -> None:
+        self._deadlines.clear()
+        self._scheduled.clear()
+        self._schedule_all(list(self.held.states))
+
+    def _take_back(self, key: bytes, value: bytes | None, unread: set[bytes]) -> None:
+        if key == OFFSETS and value:
+            reached = msgspec.json.decode(value, type=Reached)
+            self.held.offsets, self.held.sequence = reached.offsets, reached.sequence
+        elif key.startswith(PARKED):
+            self.held.parked.pop(key.removeprefix(PARKED), None)
+            if value is not None:
+                self.held.parked[key.removeprefix(PARKED)] = msgspec.json.decode(value, type=Parked)
+        elif value is None:
+            self.held.states.pop(key, None)
+            unread.discard(key)
+        else:
+            try:
+                self.held.states[key] = self.read_state(value)
+                unread.discard(key)
+            except (ValueError, KeyError):  # another shape than ours and our neighbours'
+                unread.add(key)
+
+    def read_state(self, value: bytes) -> Any:
+        """Return the state in a record of any known version; raises ValueError or KeyError."""
+        kept = msgspec.json.decode(value, type=Kept)
+        if kept.version in self.stream.upcasts:
+            shape = msgspec.json.decode(kept.state)
+            for version in range(kept.version, self.stream.version):
+                shape = self.stream.upcasts[version](shape)
+            return msgspec.convert(shape, self.stream.state)
+        return self._decoder.decode(kept.state)
+
+    async def _fold_anew(self, keys: set[bytes]) -> None:
+        """Derive states that cannot be read from the outputs they once came with."""
+        log.warning("folding states anew", partition=self.number, states=len(keys))
+        rows: list[tuple[int, bytes, Event]] = []
+        for topic in self.stream.outputs:
+            place = TopicPartition(full(self.settings, topic.name), self.number)
+            async for record in _records(self.settings, topic, place, f"fold {topic.name}"):
+                if record.value is not None and (sequence := record.attributes().sequence) is not None:
+                    event = topic.decode(record.value)
+                    key = self.stream.key_of_state(event).encode() if self.stream.key_of_state else record.key
+                    if key in keys:
+                        rows.append((sequence, key, event))
+        for _, key, event in sorted(rows, key=lambda row: row[0]):
+            self.held.states[key] = self.stream.rules.evolve(
+                self.held.states.get(key, self.stream.rules.initial), event
+            )
+
+    async def _seek(self) -> None:
+        consumer, places = self.loop.consumer, self._assigned()
+        first = await consumer.beginning_offsets(places)
+        names = {place: place.topic.removeprefix(self.settings.topic_prefix) for place in places}
+        known = {place: self.held.offsets[name] for place, name in names.items() if name in self.held.offsets}
+        await kafka.check_not_truncated(consumer, known)
+        for place in places:
+            consumer.seek(place, known.get(place, first[place]))
+        consumer.resume(*places)
+
+    # ---- working ---------------------------------------------------------------------------------------------------
+
+    async def _work(self, producer: Any) -> None:
+        self.loop.owned(self.number)
+        loop = asyncio.get_running_loop()
+        self._written_at = loop.time()
+        while not self.stopping.is_set():
+            records = await self._read()
+            due = await self._due() if not records else []
+            if not records and not due:
+                if loop.time() - self._written_at > OFFSETS_AT_LEAST_EVERY_S:
+                    await self._commit(producer, Outcome(offsets=dict(self.held.offsets)), force=True)
+                continue
+            for record in records:
+                if record.topic is PARKED_TOPIC:
+                    await self._hear_parked(producer, record)
+            await self._commit(producer, self._decide_all(records, due))
+            # A tick that changed nothing is looked at again, but not at once.
+            self._schedule_all([key for _, key in due], not_before=clock.now() + timedelta(seconds=1))
+
+    async def _read(self) -> list[Record]:
+        """Return the next batch: at once if somebody waits for it, else after lingering a little."""
+        consumer, places = self.loop.consumer, self._assigned()
+        if not places:
+            await asyncio.sleep(0.05)
+            return []
+        polled = await consumer.getmany(*places, timeout_ms=self._patience_ms(), max_records=MAX_RECORDS)
+        records = self._ordered(polled)
+        if records and len(records) < MAX_RECORDS and not any(self._awaited(record) for record in records):
+            await asyncio.sleep(LINGER_S)
+            more = self._ordered(await consumer.getmany(*places, max_records=MAX_RECORDS - len(records)))
+            records = sorted([*records, *more], key=self._rank)
+        return records
+
+    def _patience_ms(self) -> int:
+        if not self._deadlines:
+            return 500
+        until = (self._deadlines[0][0] - clock.now()).total_seconds()
+        return max(10, min(500, int(until * 1000)))
+
+    def _ordered(self, polled: dict[TopicPartition, list[Any]]) -> list[Record]:
+        records = [
+            Record(
+                self._order.get(place.topic, PARKED_TOPIC),
+                raw.partition,
+                raw.offset,
+                raw.key or b"",
+                raw.value,
+                raw.headers,
+                raw.timestamp,
+            )
+            for place, raws in polled.items()
+            for raw in raws
+        ]
+        return sorted(records, key=self._rank)
+
+    def _rank(self, record: Record) -> tuple[int, int]:
+        return (CATALOGUE.index(record.topic) if record.topic is not PARKED_TOPIC else -1, record.offset)
+
+    def _awaited(self, record: Record) -> bool:
+        return _type_of(record) in self.loop.awaited
+
+    async def _due(self) -> list[tuple[datetime, bytes]]:
+        """Return the deadlines that have passed, if we have heard everything that was said before."""
+        if not self._deadlines or self._deadlines[0][0] > clock.now() or not await self._caught_up():
+            return []
+        now = clock.now()
+        due: list[tuple[datetime, bytes]] = []
+        while self._deadlines and self._deadlines[0][0] <= now and len(due) < MAX_RECORDS:
+            entry, key = heappop(self._deadlines)
+            if self._scheduled.get(key) != entry:
+                continue  # an earlier one has taken its place
+            del self._scheduled[key]
+            actual = self._deadline_of(key)
+            if actual is not None and actual <= now:
+                due.append((actual, key))
+            elif actual is not None:
+                self._schedule(key, actual)
+        return due
+
+    async def _caught_up(self) -> bool:
+        consumer = self.loop.consumer
+        for place in self._assigned():
+            stable = consumer.last_stable_offset(place)
+            if stable is None or await consumer.position(place) < stable:
+                return False
+        return True
+
+    def _deadline_of(self, key: bytes) -> datetime | None:
+        if not self.stream.deadline or key in self.held.parked or key not in self.held.states:
+            return None
+        return self.stream.deadline(self.held.states[key], self.loop.copies)
+
+    def _schedule_all(self, keys: Iterable[bytes], *, not_before: datetime | None = None) -> None:
+        for key in keys if self.stream.deadline else ():
+            if (deadline := self._deadline_of(key)) is not None:
+                self._schedule(key, max(deadline, not_before) if not_before else deadline)
+
+    def _schedule(self, key: bytes, deadline: datetime) -> None:
+        """Look at a key's deadline at this moment: one entry per key, and a later one only once the earlier has come."""
+        known = self._scheduled.get(key)
+        if known is None or deadline < known:
+            self._scheduled[key] = deadline
+            heappush(self._deadlines, (deadline, key))
+
+    # ---- deciding --------------------------------------------------------------------------------------------------
+
+    def _decide_all(self, records: list[Record], due: list[tuple[datetime, bytes]]) -> Outcome:
+        """Return what a batch comes to. A rule that raises is tried once more, from the committed state; then it parks."""
+        try:
+            return self._attempt(records, due, park=False)
+        except RuleFailed as failed:
+            log.warning(
+                "a rule raised: trying once more", partition=self.number, why=str(failed), key=_named(failed.key)
+            )
+            return self._attempt(records, due, park=True)
+
+    def _attempt(self, records: list[Record], due: list[tuple[datetime, bytes]], *, park: bool) -> Outcome:
+        outcome = Outcome(offsets=dict(self.held.offsets))
+        for record in records:
+            outcome.offsets[record.topic.name] = record.offset + 1
+            if record.topic is not PARKED_TOPIC:
+                self._hear(record, outcome, park=park)
+        for deadline, key in due:
+            cause = derived_id(f"{key.decode()}/{deadline.isoformat()}", self.stream.name, "tick")
+            message = Message(Ticked(at=deadline), cause, clock.now())
+            self._guarded(None, key, message, None, outcome, park=park)
+        return outcome
+
+    def _hear(self, record: Record, outcome: Outcome, *, park: bool) -> None:
+        if self.is_parked(record.key, outcome):
+            outcome.put_aside.append((record, "behind a parked record"))
+            return
+        if self.loop.heard and _type_of(record) not in self.loop.heard:
+            return
+        if record.value is None:
+            return
+        try:
+            attributes, message = record.attributes(), record.message()
+        except Unreadable as error:
+            outcome.unread.append((record, str(error)))
+            return
+        metrics.EVENT_AGE.labels(record.topic.name).observe(
+            max(0.0, (clock.now() - attributes.recorded_time).total_seconds())
+        )
+        self._guarded(record, record.key, message, attributes.traceparent, outcome, park=park)
+
+    def is_parked(self, key: bytes, outcome: Outcome) -> bool:
+        return (outcome.parked[key] if key in outcome.parked else self.held.parked.get(key)) is not None
+
+    def _guarded(
+        self,
+        record: Record | None,
+        key: bytes,
+        message: Message[Any],
+        trace: str | None,
+        outcome: Outcome,
+        *,
+        park: bool,
+    ) -> None:
+        try:
+            self._apply(key, message, trace, outcome)
+        except Exception as error:  # whatever a rule raises is its record's fault
+            if not park:
+                raise RuleFailed(record, key, error) from error
+            self._park(record, key, error, outcome)
+
+    def _apply(self, key: bytes, message: Message[Any], trace: str | None, outcome: Outcome) -> None:
+        """Decide on one message. Raises before anything of it is in `outcome`."""
+        before = outcome.states.get(key, self.held.states.get(key, self.stream.rules.initial))
+        events = self.stream.rules.decide(before, self.stream.regard(message, self.loop.copies))
+        after = before
+        for event in events:
+            if type(event) not in self._answers:
+                after = self.stream.rules.evolve(after, event)
+            self._topic_of[type(event)]  # an event that no topic carries is a fault of the rules
+        if after != before:
+            if len(self.write_state(after)) > STATE_LIMIT:
+                raise StateTooLarge(f"the state of {_named(key)} would take more than {STATE_LIMIT} bytes")
+            outcome.states[key] = after
+        for number, event in enumerate(events):
+            row = (event, derived_id(message.id, self.stream.name, number), trace)
+            (outcome.answers if type(event) in self._answers else outcome.outputs).append(row)
+
+    def write_state(self, state: Any) -> bytes:
+        """Return a state as its record's value."""
+        return msgspec.json.encode(Kept(self.stream.version, msgspec.Raw(msgspec.json.encode(state))))
+
+    def _park(self, record: Record | None, key: bytes, error: Exception, outcome: Outcome) -> None:
+        loop = asyncio.get_running_loop()
+        self._failing = [*(t for t in self._failing if loop.time() - t < 60), loop.time()]
+        if len(self._failing) > max(PARKED_AT_MOST, len(self.held.states) // 100):
+            raise TooManyParked(f"{len(self._failing)} keys failed within a minute; the last: {error!r}") from error
+        why = f"{type(error).__name__}: {error}"
+        log.error(
+            "parked: its records are put aside until `python -m chassis.dead_letters replay`",
+            service=self.stream.name,
+            key=_named(key),
+            why=why,
+            exc_info=error,
+        )
+        first = outcome.offsets.get(PARKED_TOPIC.name, 0)
+        outcome.parked[key] = Parked(clock.now(), why, first)
+        if record is not None:
+            outcome.put_aside.append((record, why))
+
+    # ---- committing ------------------------------------------------------------------------------------------------
+
+    async def _commit(self, producer: Any, outcome: Outcome, *, force: bool = False) -> None:
+        """Make an outcome true, all of it or nothing; then answer."""
+        if outcome.needs_a_transaction() or force:
+            await self._transact(producer, outcome)
+        self._adopt(outcome)
+        for event, id, trace in outcome.answers:
+            await self.loop.answers.send(
+                self._topic_of[type(event)], event, id=id, source=f"/voltstream/{self.stream.name}", traceparent=trace
+            )
+
+    async def _transact(self, producer: Any, outcome: Outcome) -> None:
+        sequence = self.held.sequence
+        try:
+            async with producer.transaction():
+                for sequence, (event, id, trace) in enumerate(outcome.outputs, self.held.sequence + 1):
+                    await self._send_output(producer, event, id, trace, sequence)
+                for record, why in outcome.put_aside:
+                    await self._send_aside(producer, self.loop.parked_topic, record, why)
+                for record, why in outcome.unread:
+                    await self._send_aside(producer, full(self.settings, f"{record.topic.name}.unread"), record, why)
+                await self._send_states(producer, outcome, sequence)
+        except BaseException:
+            metrics.TRANSACTIONS.labels(self.stream.name, "aborted").inc()
+            raise
+        metrics.TRANSACTIONS.labels(self.stream.name, "committed").inc()
+        self.held.sequence = sequence
+        self._written_at = asyncio.get_running_loop().time()
+
+    async def _send_output(self, producer: Any, event: Event, id: str, trace: str | None, sequence: int) -> None:
+        topic: Topic[Any] = self._topic_of[type(event)]
+        key = topic.key_of(event)
+        attributes = Attributes(
+            id=id,
+            type=f"voltstream.{type(event).__name__}",
+            source=f"/voltstream/{self.stream.name}",
+            subject=key.decode(),
+            time=event.at,
+            recorded_time=clock.now(),
+            traceparent=trace,
+            sequence=sequence,
+        )
+        await producer.send(
+            full(self.settings, topic.name),
+            topic.encode(event),
+            key=key,
+            partition=self.number,
+            headers=to_headers(attributes),
+        )
+        metrics.EVENTS_PRODUCED.labels(topic.name).inc()
+
+    async def _send_states(self, producer: Any, outcome: Outcome, sequence: int) -> None:
+        name = full(self.settings, f"{self.stream.name}.state")
+        largest = 0
+        for key, state in outcome.states.items():
+            value = self.write_state(state)
+            largest = max(largest, len(value))
+            await producer.send(name, value, key=key, partition=self.number)
+        for key, parked in outcome.parked.items():
+            await producer.send(name, parked and msgspec.json.encode(parked), key=PARKED + key, partition=self.number)
+        reached = msgspec.json.encode(Reached(outcome.offsets, sequence))
+        await producer.send(name, reached, key=OFFSETS, partition=self.number)
+        if largest > metrics_of_state.get(self.stream.name, 0):
+            metrics_of_state[self.stream.name] = largest
+            metrics.STATE_BYTES.labels(self.stream.name).set(largest)
+
+    async def _send_aside(self, producer: Any, name: str, record: Record, why: str) -> None:
+        """Write a record whole to where it waits, and say where it came from."""
+        headers = [
+            *record.headers,
+            ("dlq_topic", record.topic.name.encode()),
+            ("dlq_partition", str(record.partition).encode()),
+            ("dlq_offset", str(record.offset).encode()),
+            ("dlq_error", why[:500].encode()),
+        ]
+        await producer.send(
+            name, record.value, key=record.key, partition=self.number, headers=headers, timestamp_ms=record.timestamp_ms
+        )
+        if name == self.loop.parked_topic:
+            metrics.PARKED_RECORDS.labels(self.stream.name).inc()
+
+    def _adopt(self, outcome: Outcome) -> None:
+        self.held.states |= outcome.states
+        self.held.offsets = outcome.offsets
+        for key, parked in outcome.parked.items():
+            if parked is None:
+                self.held.parked.pop(key, None)
+            else:
+                self.held.parked[key] = parked
+        self._schedule_all(outcome.states)
+        if outcome.parked:
+            metrics.PARKED_KEYS.labels(self.stream.name).set(
+                sum(len(p.held.parked) for p in self.loop.partitions.values())
+            )
+        reached = {
+            TopicPartition(full(self.settings, name), self.number): offset for name, offset in outcome.offsets.items()
+        }
+        self.loop.reached |= reached
+
+    # ---- dead letters ----------------------------------------------------------------------------------------------
+
+    async def _hear_parked(self, producer: Any, record: Record) -> None:
+        """Feed a key's parked records through the rules, if this record asks for it."""
+        if _type_of(record) != "voltstream.Replay" or (parked := self.held.parked.get(record.key)) is None:
+            return
+        waiting = await self._waiting(record.key, parked.first)
+        log.info("replaying", key=_named(record.key), records=len(waiting), partition=self.number)
+        while waiting:
+            batch = [waiting.popleft() for _ in range(min(MAX_RECORDS, len(waiting)))]
+            after = batch[-1][0] + 1
+            outcome = Outcome(
+                offsets=dict(self.held.offsets), parked={record.key: Parked(parked.since, parked.error, after)}
+            )
+            for offset, original in batch:
+                try:
+                    self._replay_one(original, outcome)
+                except Exception as error:  # noqa: BLE001  (the repair did not repair it: it waits on, from here)
+                    why = f"{type(error).__name__}: {error}"
+                    log.error("still parked", key=_named(record.key), why=why, exc_info=error)
+                    outcome.parked[record.key] = Parked(parked.since, why, offset)
+                    await self._commit(producer, outcome)
+                    return
+            if not waiting:
+                outcome.parked[record.key] = None
+            await self._commit(producer, outcome)
+        if record.key in self.held.parked:
+            await self._commit(producer, Outcome(offsets=dict(self.held.offsets), parked={record.key: None}))
+        log.info("replayed", key=_named(record.key), partition=self.number)
+
+    async def _waiting(self, key: bytes, first: int) -> deque[tuple[int, Record]]:
+        place = TopicPartition(self.loop.parked_topic, self.number)
+        found: deque[tuple[int, Record]] = deque()
+        async for record in _records(self.settings, PARKED_TOPIC, place, "dead letters", first=first):
+            headers = dict(record.headers)
+            if record.key == key and "dlq_topic" in headers:
+                topic = self._order[full(self.settings, headers["dlq_topic"].decode())]
+                offset = int(headers["dlq_offset"])
+                found.append(
+                    (
+                        record.offset,
+                        Record(topic, self.number, offset, key, record.value, record.headers, record.timestamp_ms),
+                    )
+                )
+        return found
+
+    def _replay_one(self, record: Record, outcome: Outcome) -> None:
+        if record.value is None or (self.loop.heard and _type_of(record) not in self.loop.heard):
+            return
+        try:
+            message = record.message()
+        except Unreadable as error:
+            outcome.unread.append((record, str(error)))
+            return
+        self._apply(record.key, message, record.attributes().traceparent, outcome)
+
+
+metrics_of_state: dict[str, int] = {}
+
+PARKED_TOPIC: Topic[Any] = Topic("parked", Replay, key=lambda _: "")
+"""Stands for `<service>.parked`, which is an input of its own service: a request to replay comes that way."""
+
+
+def _type_of(record: Record) -> str:
+    for name, value in record.headers:
+        if name == "ce_type":
+            return value.decode(errors="replace")
+    return ""
+
+
+def _named(key: bytes) -> str:
+    return key.decode(errors="replace")
+
+
+async def _whole(settings: Settings, place: TopicPartition, what: str) -> Any:
+    """Yield (key, value) of every committed record of a partition as it is now, saying how far it is."""
+    consumer = kafka.plain_consumer(settings)
+    await kafka.started(consumer, what)
+    try:
+        consumer.assign([place])
+        end, read = (await consumer.end_offsets([place]))[place], 0
+        while await consumer.position(place) < end:
+            for record in (await consumer.getmany(place, timeout_ms=200, max_records=5000)).get(place, []):
+                read += 1
+                yield record.key, record.value
+                if read % 50_000 == 0:
+                    log.info("restoring", what=what, records=read, offset=record.offset, of=end)
+    finally:
+        await consumer.stop()
+
+
+async def _records(settings: Settings, topic: Topic[Any], place: TopicPartition, what: str, first: int = 0) -> Any:
+    """Yield every committed record of a partition as it is now, from `first` on."""
+    consumer = kafka.plain_consumer(settings)
+    await kafka.started(consumer, what)
+    try:
+        consumer.assign([place])
+        end = (await consumer.end_offsets([place]))[place]
+        begin = (await consumer.beginning_offsets([place]))[place]
+        consumer.seek(place, max(first, begin))
+        while await consumer.position(place) < end:
+            for raw in (await consumer.getmany(place, timeout_ms=200, max_records=2000)).get(place, []):
+                yield Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
+    finally:
+        await consumer.stop()
+
+
+class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Runs a `Partition` for each partition number that is ours, and only while it is."""
+
+    def __init__(self, stream: Stream, settings: Settings) -> None:
+        self.stream, self.settings = stream, settings
+        self.parked_topic = full(settings, f"{stream.name}.parked")
+        self.consumer: Any
+        self.reader: Any
+        self.answers: Log
+        self.copies: Copies = Copies()
+        self.partitions: dict[int, Partition] = {}
+        self.held: dict[int, Held] = {}
+        self.reached: dict[TopicPartition, int] = {}
+        self.heard = {f"voltstream.{cls.__name__}" for cls in stream.hears}
+        self.awaited = {
+            f"voltstream.{cls.__name__}" for topic in stream.inputs for cls in topic.classes if cls.awaited
+        } | {"voltstream.Replay"}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._owned: set[int] = set()
+        self._ready: Callable[[], None] = lambda: None
+
+    async def run(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
+        """Run until `stopping` is set. Raises what is no record's fault."""
+        self._ready = ready
+        names = [*(t.name for t in self.stream.inputs), *(t.name for t in self.stream.outputs)]
+        await kafka.check_topics(self.settings, [*names, f"{self.stream.name}.state", f"{self.stream.name}.parked"])
+        await kafka.check_topics(self.settings, [whole.topic.name for whole in self.stream.copies])
+        keeper = CopyKeeper(self.settings, *self.stream.copies)
+        async with keeper as self.copies:
+            self.consumer = kafka.group_consumer(self.settings, group_of(self.stream))
+            self.reader = kafka.plain_consumer(self.settings)
+            self.answers = Log(self.settings, linger_ms=0)
+            await kafka.started(self.reader, "reader")
+            await self.answers.start()
+            inputs = [full(self.settings, topic.name) for topic in self.stream.inputs]
+            self.consumer.subscribe([*inputs, self.parked_topic], listener=self)
+            await kafka.started(self.consumer, f"group {group_of(self.stream)}")
+            lag = asyncio.create_task(self._tell_lag())
+            asked: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
+            waited = [self._failed, asked, lag, *([keeper.task] if keeper.task else [])]
+            try:
+                done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                for first in done:
+                    first.result()
+            finally:
+                lag.cancel()
+                asked.cancel()
+                await (
+                    self._stop_partitions()
+                )  # partitions first, then the group: nobody else starts while we still write
+                await self.answers.stop()
+                await self.consumer.stop()
+                await self.reader.stop()
+                if self._failed.done():
+                    self._failed.exception()
+
+    def owned(self, number: int) -> None:
+        """Take note that a partition is at work; with all of them, the service is ready."""
+        self._owned.add(number)
+        if self._owned >= set(self._tasks):
+            self._ready()
+
+    async def _tell_lag(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_FOR_LAG_EVERY_S)
+            reached = {
+                p: o for p, o in self.reached.items() if not p.topic.endswith("parked") or p.topic == self.parked_topic
+            }
+            if reached:
+                await kafka.commit_for_lag(self.consumer, reached)
+
+    async def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
+        await self._stop_partitions()
+
+    async def _stop_partitions(self) -> None:
+        """Let every partition finish the batch in hand; what takes too long is cancelled and forgotten."""
+        for partition in self.partitions.values():
+            partition.stopping.set()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks.values(), timeout=self.settings.session_timeout_ms / 2000)
+            for number, task in self._tasks.items():
+                if task in late:
+                    task.cancel()
+                    self.partitions[number].held = Held()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self.held |= {number: partition.held for number, partition in self.partitions.items()}
+        self.partitions.clear()
+        self._tasks.clear()
+        self._owned.clear()
+        self.reached.clear()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        places = set(assigned)
+        self.consumer.pause(*places)  # until its state has been restored
+        topics = {place.topic for place in places}
+        numbers = {place.partition for place in places}
+        if places and len(places) != len(topics) * len(numbers):
+            self._fail(RuntimeError("the group gave us the inputs of one partition number in pieces"))
+            return
+        for number in sorted(numbers):
+            partition = Partition(self, number, self.held.pop(number, Held()))
+            self.partitions[number] = partition
+            task = asyncio.create_task(partition.run(), name=f"{self.stream.name}-{number}")
+            task.add_done_callback(self._stop_if_failed)
+            self._tasks[number] = task
+        if not places:
+            self._ready()  # a member without partitions stands by
+
+    def _stop_if_failed(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+
+def group_of(stream: Stream) -> str:
+    """Return the group's name. Another list of inputs is another group: a mixed one would tear partition numbers apart."""
+    names = [topic.name for topic in stream.inputs]
+    return f"{stream.name}.{derived_id(' '.join(names), stream.name, 'group')[:4]}"

@@ -1,0 +1,72 @@
+"""What every event has in common."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Generic, NewType, TypeVar
+from uuid import UUID, uuid5
+
+import msgspec
+from msgspec import Struct
+
+TenantId = NewType("TenantId", str)
+"""A network among those that share a deployment. Never contains a slash."""
+SiteId = NewType("SiteId", str)
+StationId = NewType("StationId", str)
+"""The identity a station connects with, unique in the deployment (OCPP 1.6-J §3.1.1)."""
+GatewayId = NewType("GatewayId", str)
+"""One run of one gateway process."""
+TokenId = NewType("TokenId", str)
+"""HMAC of the tenant's key and the folded uid: names an id token without saying it."""
+TransactionId = NewType("TransactionId", str)
+"""What a station calls a transaction: text, so that OCPP 2.x fits."""
+SessionId = NewType("SessionId", str)
+CommandId = NewType("CommandId", str)
+RequestId = NewType("RequestId", str)
+Sealed = NewType("Sealed", str)
+"""A secret that only a holder of the deployment's secret can open."""
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment, never without its time zone."""
+
+
+class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="type", omit_defaults=True):
+    """A fact. It is named in the past tense and never changes once written."""
+
+    awaited: ClassVar[bool] = False
+    """Whether somebody waits for what follows from it, so that it must not linger in a batch."""
+
+    at: Instant
+    """When it happened, by the clock of whoever saw it happen."""
+
+
+class OfStation(Event, frozen=True, kw_only=True):
+    """An event about one station; its key is `tenant/station`."""
+
+    tenant: TenantId
+    station: StationId
+
+
+E_co = TypeVar("E_co", covariant=True)
+
+
+class Message(Struct, Generic[E_co], frozen=True):
+    """An event as a service hears it: what it says, and what the log knows of it."""
+
+    event: E_co
+    id: str
+    """The `ce_id` of its record: the cause of all that follows from it."""
+    recorded_at: datetime
+    """When we learnt of it (`ce_recordedtime`); `event.at` is when it happened."""
+    offset: int = 0
+    """Its place in its partition; of a `ConnectionOpened`, the connection's epoch."""
+
+
+class Ticked(Event, frozen=True, kw_only=True):
+    """A deadline that a state named has passed. `at` is that deadline, not the moment of noticing."""
+
+
+NAMESPACE = UUID("5d2c6a1e-8a0f-5b0e-9c36-6f1b0f3c7a11")
+
+
+def derived_id(cause: str, service: str, number: int | str) -> str:
+    """Return the id of the `number`-th thing that `service` derives from `cause`: the same for every repetition."""
+    return str(uuid5(NAMESPACE, f"{cause}/{service}/{number}"))

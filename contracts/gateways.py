@@ -1,0 +1,88 @@
+"""What a gateway must send, to one partition per gateway; and a gateway's signs of life.
+
+Never written in a transaction, and never part of a state: what was lost is derived again when the station repeats itself.
+"""
+
+from msgspec import Struct
+
+from contracts.authorizations import TokenInfo
+from contracts.event import CommandId, Event, GatewayId, Instant, OfStation, Sealed, TransactionId
+
+
+class ToGateway(OfStation, frozen=True, kw_only=True):
+    """Something for one connection of one gateway. Where that has gone, it is dropped and counted."""
+
+    gateway: GatewayId
+    reply_to: int
+    epoch: int
+
+
+class AuthorizeAnswered(ToGateway, frozen=True, kw_only=True):
+    """The answer to `TokenPresented`."""
+
+    message_id: str
+    info: TokenInfo
+
+
+class StartAnswered(ToGateway, frozen=True, kw_only=True):
+    """The answer to `TransactionStarted`: always with a transaction id, whatever the status."""
+
+    message_id: str
+    transaction: TransactionId
+    info: TokenInfo
+
+
+class StopAnswered(ToGateway, frozen=True, kw_only=True):
+    """The answer to `TransactionEnded`; `info` only where the stop named a token."""
+
+    message_id: str
+    info: TokenInfo | None = None
+
+
+class StartCharging(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """RemoteStartTransaction (OCPP 1.6 §6.33). `uid` is opened by the gateway alone."""
+
+    uid: Sealed
+    evse: int | None = None
+    connector: int | None = None
+
+
+class StopCharging(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """RemoteStopTransaction (OCPP 1.6 §6.35)."""
+
+    transaction: TransactionId
+
+
+Asked = StartCharging | StopCharging
+
+
+class CallAsked(ToGateway, frozen=True, kw_only=True):
+    """A call to make, in the words of no OCPP version. Past `expires_at` it is not sent any more."""
+
+    command: CommandId
+    call: Asked
+    expires_at: Instant
+
+
+class CloseAsked(ToGateway, frozen=True, kw_only=True):
+    """The connection of this epoch has been superseded: close it."""
+
+    reason: str
+
+
+GatewayEvent = AuthorizeAnswered | StartAnswered | StopAnswered | CallAsked | CloseAsked
+
+
+class GatewayAlive(Event, frozen=True, kw_only=True):
+    """A gateway's sign of life, every 5 s."""
+
+    gateway: GatewayId
+    reply_to: int
+    started_at: Instant
+    connections: int = 0
+
+
+class GatewayGone(Event, frozen=True, kw_only=True):
+    """A gateway has stopped in order, all its connections closed: forget it."""
+
+    gateway: GatewayId

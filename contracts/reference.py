@@ -1,0 +1,122 @@
+"""Reference data: what the directory knows. One compacted topic each; null is deletion. Written by directory only."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from contracts.authorizations import TokenStatus
+from contracts.event import Event, Instant, Sealed, SiteId, StationId, TenantId, TokenId
+
+
+class Thing(Event, frozen=True, kw_only=True):
+    """A thing as it is since `at`. `version` counts its changes from 1."""
+
+    tenant: TenantId
+    version: int
+
+
+class Site(Thing, frozen=True, kw_only=True):
+    """A place with stations."""
+
+    id: SiteId
+    name: str
+    time_zone: str
+    """IANA, such as `Europe/Oslo`."""
+    currency: str = "EUR"
+    """ISO 4217."""
+    address: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class Connector(Struct, frozen=True, omit_defaults=True):
+    """A plug or socket. `type` is OCPI's word for it (OCPI 2.2.1 mod_locations ConnectorType)."""
+
+    id: int
+    type: str = ""
+    max_w: int | None = None
+
+
+class Evse(Struct, frozen=True, omit_defaults=True):
+    """What charges one car at a time. `code` is its eMI3 id."""
+
+    id: int
+    code: str | None = None
+    connectors: tuple[Connector, ...] = (Connector(id=1),)
+
+
+class Station(Thing, frozen=True, kw_only=True):
+    """A charging station that may connect."""
+
+    id: StationId
+    site: SiteId | None = None
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    evses: tuple[Evse, ...] = ()
+    """Empty: one evse per connector that the station names."""
+    security_profile: int = 1
+    """0 none, 1 Basic, 2 Basic over TLS, 3 client certificate (OCPP 1.6 security whitepaper §2)."""
+    protocol: str | None = None
+    """Pinned subprotocol, also taken for a station that names none."""
+    password_hash: str | None = None
+    """argon2id of the password's bytes."""
+    boot_status: Literal["Accepted", "Pending", "Rejected"] = "Accepted"
+    heartbeat_s: int = 300
+    when_undecided: TokenStatus = "Accepted"
+    """What a gateway answers when nobody decided in time."""
+
+
+class Token(Thing, frozen=True, kw_only=True):
+    """An id token: personal data, and the key to charging. The uid is sealed, the id names it."""
+
+    id: TokenId
+    uid: Sealed | None = None
+    """Missing where only the id is known: such a token can charge, but no start can be asked with it."""
+    masked_uid: str = ""
+    status: Literal["active", "blocked"] = "active"
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+    group: str | None = None
+    """Tokens of a group may stop each other's sessions; stations know it as the parent id tag (at most 20 characters)."""
+    concurrent: bool = False
+    """Whether it may charge at several places at once."""
+    label: str = ""
+
+
+class AccessKey(Thing, frozen=True, kw_only=True):
+    """An API key; only a digest of it is kept."""
+
+    id: str
+    digest: str
+    """SHA-256 of the key, in hex: the key itself has 256 random bits."""
+    scopes: tuple[str, ...]
+    label: str = ""
+
+
+class Forgotten(Event, frozen=True, kw_only=True):
+    """The thing is no more: a null on the wire. One class per topic, so that the class says where it goes."""
+
+    tenant: TenantId
+    id: str
+
+
+class SiteForgotten(Forgotten, frozen=True, kw_only=True):
+    """The site is no more."""
+
+
+class StationForgotten(Forgotten, frozen=True, kw_only=True):
+    """The station may not connect any more."""
+
+
+class TokenForgotten(Forgotten, frozen=True, kw_only=True):
+    """The id token is no more."""
+
+
+class AccessKeyForgotten(Forgotten, frozen=True, kw_only=True):
+    """The key lets nobody in any more."""
+
+
+SiteRecord = Site | SiteForgotten
+StationRecord = Station | StationForgotten
+TokenRecord = Token | TokenForgotten
+AccessRecord = AccessKey | AccessKeyForgotten

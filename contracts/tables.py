@@ -1,0 +1,328 @@
+"""What is true now, as tables: views alone writes them, api reads them. SQLite or PostgreSQL.
+
+Everything in a row comes from the log, never from a clock, so a rebuild writes the same rows again.
+
+**Whose a row is.** Keys are (tenant, id). `sites`, `tokens` and `access_keys` are what the directory says, and gone when it
+forgets them. `stations`, `evses` and `connectors` join what the directory says (`declared`) with what stations do and say
+(`reported`): such a row is there as long as either is true, so who shows only what the directory knows asks for `declared`.
+An unknown token stays in `unknown_tokens` when it has been registered: leave out those that are in `tokens`.
+
+**After a change.** A request's outcome (`changes`) and the thing it changed come by different topics, either of them first.
+Who waits for a write to show waits for the row of `changes`, and then for the thing to have at least its `version`.
+
+**Paging sessions so that no change is missed.** Each partition of the topic `sessions` is taken in by itself, so one may be
+seconds behind another, and no single number or time is a safe cursor. But every row carries `part` and `place` (partition and
+offset) of the last record that changed it, and `updated_at`, which never falls from one place to the next in a partition.
+A cursor is therefore a vector, for each partition of `sessions` named in `positions` the (updated_at, place) of the last row
+that was given out; at first (`updated_after`, -1), or nothing. A page is
+
+    SELECT * FROM (SELECT * FROM sessions WHERE tenant = :t AND part = 0 AND updated_at >= :u0 AND place > :p0
+                   ORDER BY updated_at, place LIMIT :n)
+    UNION ALL ... one such for each partition ...
+    ORDER BY updated_at, part, place LIMIT :n
+
+in one statement, so that it sees one moment. What it gives of a partition is a prefix of what is new there; a row that changes
+again moves to the end and is given again. Each part is one range of the index `sessions_by_change`; a filter on state or site
+has an index of the same kind, one on station or token finds few rows anyway. `updated_after` itself is only a beginning:
+a partition that lags may yet show rows older than it, and the cursor is what does not miss them.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+REVISION = "0001"
+"""The migration that makes the database as it is described here. Migrations are numbered, so that newer ones are larger."""
+
+UNKNOWN_TOKENS_KEPT = 10_000
+"""Per tenant, the newest."""
+CHANGES_KEPT_DAYS = 30
+"""Before the newest of their partition."""
+
+
+def utc(moment: datetime) -> datetime:
+    """Return `moment` in UTC. A clock at the edge of time stays there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        edge = datetime.min if moment.year == 1 else datetime.max  # noqa: DTZ901 - the zone follows
+        return edge.replace(tzinfo=UTC)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC, to the microsecond; in SQLite as text that sorts."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        return utc(value).isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as it is called
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+metadata = MetaData()
+
+
+def _key(name: str, type_: Any = Text) -> Column[Any]:
+    return Column(name, type_, primary_key=True, autoincrement=False)
+
+
+def _yes(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=false())
+
+
+positions = Table(
+    "positions",
+    metadata,
+    _key("topic"),  # without the deployment's prefix
+    _key("partition", Integer),
+    Column("next", BigInteger, nullable=False),  # the offset that comes next; 0: nothing has been read
+    Column("newest", Instant),  # the newest `updated_at` so far; null for compacted topics
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("version", BigInteger, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("latitude", Float),
+    Column("longitude", Float),
+)
+
+stations = Table(
+    "stations",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    # what the directory says
+    _yes("declared"),
+    Column("version", BigInteger),
+    Column("changed_at", Instant),
+    Column("site", Text),
+    Column("name", Text),
+    Column("tags", JSON),
+    Column("security_profile", BigInteger),
+    Column("pinned_protocol", Text),
+    Column("has_password", Boolean),
+    Column("boot_answer", Text),  # what the next boot is answered
+    Column("heartbeat_s", BigInteger),
+    Column("when_undecided", Text),
+    # what operations knows
+    _yes("reported"),
+    _yes("online"),
+    Column("since", Instant),  # online or offline since
+    Column("epoch", BigInteger),  # of the newest connection
+    Column("gateway", Text),
+    Column("protocol", Text),
+    Column("connection_security_profile", BigInteger),
+    Column("remote_address", Text),
+    Column("close_code", BigInteger),
+    Column("close_reason", Text),
+    Column("close_inferred", Boolean),  # nobody saw it close: its gateway fell silent
+    Column("vendor", Text),
+    Column("model", Text),
+    Column("serial_number", Text),
+    Column("firmware_version", Text),
+    Column("iccid", Text),
+    Column("imsi", Text),
+    Column("meter_type", Text),
+    Column("meter_serial_number", Text),
+    Column("boot_status", Text),  # what the last boot was answered
+    Column("last_boot_at", Instant),
+    Column("status", Text),  # of the station as a whole: OCPP 1.6's connector 0
+    Column("error_code", Text),
+    Column("info", Text),
+    Column("vendor_id", Text),
+    Column("vendor_error_code", Text),
+    Column("status_since", Instant),
+    Index("stations_by_site", "tenant", "site"),
+)
+
+evses = Table(
+    "evses",
+    metadata,
+    _key("tenant"),
+    _key("station"),
+    _key("id", BigInteger),
+    _yes("declared"),
+    Column("code", Text),
+    _yes("reported"),
+)
+
+connectors = Table(
+    "connectors",
+    metadata,
+    _key("tenant"),
+    _key("station"),
+    _key("evse", BigInteger),
+    _key("id", BigInteger),
+    # what the directory says
+    _yes("declared"),
+    Column("type", Text),
+    Column("max_w", BigInteger),
+    # what the station says
+    _yes("reported"),
+    Column("status", Text),
+    Column("error_code", Text),
+    Column("info", Text),
+    Column("vendor_id", Text),
+    Column("vendor_error_code", Text),
+    Column("since", Instant),  # the status
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("version", BigInteger, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("uid", Text),  # sealed
+    Column("masked_uid", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("valid_from", Instant),
+    Column("valid_until", Instant),
+    Column("token_group", Text),
+    Column("concurrent", Boolean, nullable=False),
+    Column("label", Text, nullable=False),
+)
+
+unknown_tokens = Table(
+    "unknown_tokens",
+    metadata,
+    _key("tenant"),
+    _key("token"),
+    Column("masked_uid", Text, nullable=False),
+    Column("station", Text, nullable=False),  # where it was presented last
+    Column("purpose", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False),  # when we learnt of that; never falls within `part`
+    Column("part", Integer, nullable=False),  # partition and offset of the record that says so
+    Column("place", BigInteger, nullable=False),
+    Index("unknown_tokens_by_age", "tenant", "seen_at", "part", "place"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("station", Text, nullable=False),
+    Column("site", Text),
+    Column("time_zone", Text),  # the site's at the start, IANA
+    Column("evse", BigInteger),
+    Column("connector", BigInteger),
+    Column("transaction_id", Text),  # what the station was told last
+    Column("transactions", JSON, nullable=False),  # every transaction id it has had
+    Column("token", Text),
+    Column("masked_uid", Text),
+    Column("stop_token", Text),
+    Column("stop_masked_uid", Text),
+    Column("state", Text, nullable=False),  # pending, charging, ended, presumed_ended, quarantined
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("meter_start_wh", BigInteger),
+    Column("meter_stop_wh", BigInteger),
+    Column("energy_wh", BigInteger),
+    Column("reason", Text),  # of its end, in OCPP's words
+    Column("reason_said", Text),  # in the station's, where it is none of OCPP's
+    Column("quarantined_because", Text),  # none_fits, several_fit
+    Column("authorization_status", Text),
+    Column("stop_authorization_status", Text),
+    Column("reservation", BigInteger),
+    Column("flags", JSON, nullable=False),  # those of `contracts.sessions`, and offline, undecided, stop_differs
+    Column("final", Boolean, nullable=False),  # ended by the station's own stop, and the energy is known
+    Column("revision", BigInteger, nullable=False),  # how many events it is made of: each makes another version
+    Column("updated_at", Instant, nullable=False),  # when we learnt of the last; never falls within `part`
+    Column("part", Integer, nullable=False),  # partition and offset of the last
+    Column("place", BigInteger, nullable=False),
+    Index("sessions_by_change", "tenant", "part", "updated_at", "place"),
+    Index("sessions_by_state", "tenant", "state", "part", "updated_at", "place"),
+    Index("sessions_by_site", "tenant", "site", "part", "updated_at", "place"),
+    Index("sessions_by_station", "tenant", "station"),
+    Index("sessions_by_token", "tenant", "token"),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("station", Text, nullable=False),
+    Column("task", JSON),  # as in `contracts.operations.Task`, with its `type`
+    Column("state", Text, nullable=False),  # requested, queued, sent, accepted, rejected, failed, expired, fulfilled
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("late", Boolean, nullable=False),  # the state is an answer that came after its time
+    Column("session", Text),  # that it is about, or that came of it
+    Column("transaction_id", Text),
+    Column("requested_by", Text),
+    Column("fingerprint", Text),
+    Column("created_at", Instant),
+    Column("expires_at", Instant),
+    Column("history", JSON, nullable=False),  # a list of {state, at, ...}, the oldest first
+    Column("updated_at", Instant, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Index("commands_by_station", "tenant", "station", "created_at"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    _key("tenant"),
+    _key("request"),
+    _key("kind"),
+    _key("id"),
+    Column("accepted", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("version", BigInteger),  # that the thing has now
+    Column("fingerprint", Text, nullable=False),
+    Column("decided_at", Instant, nullable=False),  # when; never falls within `part`
+    Column("part", Integer, nullable=False),
+    Index("changes_by_age", "part", "decided_at"),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("version", BigInteger, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("label", Text, nullable=False),
+    # Not unique: the log has the last word, and a row that it says and the database refuses would stop everything.
+    Index("access_keys_by_digest", "digest"),
+)

@@ -1,0 +1,144 @@
+"""Every topic there is: its name, its key, the events it carries, and how long they are kept."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, get_args
+
+import msgspec
+
+from contracts.authorizations import AuthorizationEvent
+from contracts.cloudevents import Unreadable
+from contracts.commands import CommandEvent
+from contracts.event import Event, OfStation
+from contracts.gateways import GatewayAlive, GatewayEvent, GatewayGone, ToGateway
+from contracts.operations import OperationsEvent
+from contracts.reference import (
+    AccessKeyForgotten,
+    AccessRecord,
+    Forgotten,
+    SiteForgotten,
+    SiteRecord,
+    StationForgotten,
+    StationRecord,
+    Thing,
+    TokenForgotten,
+    TokenRecord,
+)
+from contracts.requests import Changed, ChangeRequested, DirectoryEvent, RequestEvent
+from contracts.sessions import ChargingBegan, ChargingEvent, ChargingOver, ReadingsTaken, SessionEvent
+from contracts.stations import StationEvent
+
+E = TypeVar("E", bound=Event)
+
+NULLS = (ChargingOver, AccessKeyForgotten, SiteForgotten, StationForgotten, TokenForgotten, GatewayGone)
+"""Events that say a key is no more: a null on the wire."""
+
+
+class Topic(Generic[E]):
+    """A log of events, in order for each key."""
+
+    def __init__(
+        self,
+        name: str,
+        events: Any,
+        *,
+        key: Callable[[Any], str],
+        kept_days: int | None = None,
+        compacted: bool = False,
+        partition: Callable[[E], int] | None = None,
+    ) -> None:
+        self.name = name
+        """Without the deployment's prefix."""
+        self.events = events
+        """The union of what it carries."""
+        self.classes: tuple[type[Event], ...] = get_args(events) or (events,)
+        self.kept_days = kept_days
+        """None: for ever, or as long as a compacted key lives."""
+        self.compacted = compacted
+        self.partition = partition
+        """Where an event goes, for topics that are not partitioned by key."""
+        self._key = key
+        self._decoder: msgspec.json.Decoder[E] = msgspec.json.Decoder(events)
+
+    def __repr__(self) -> str:
+        return f"<topic {self.name}>"
+
+    def key_of(self, event: E) -> bytes:
+        """Return the record key of `event`."""
+        return self._key(event).encode()
+
+    def encode(self, event: E) -> bytes | None:
+        """Return the record value of `event`; None for a deletion."""
+        return None if isinstance(event, NULLS) else msgspec.json.encode(event)
+
+    def decode(self, value: bytes) -> E:
+        """Return the event that `value` holds, or raise `Unreadable`."""
+        try:
+            return self._decoder.decode(value)
+        except ValueError as error:  # msgspec's errors, and bad UTF-8
+            raise Unreadable(f"{self.name}: {error}") from error
+
+
+def of_station(event: OfStation) -> str:
+    return f"{event.tenant}/{event.station}"
+
+
+def of_thing(thing: Thing | Forgotten) -> str:
+    return f"{thing.tenant}/{thing.id}"  # type: ignore[union-attr]  # every thing has an id
+
+
+def of_change(change: ChangeRequested | Changed) -> str:
+    """Identities of stations are unique in the deployment, so all tenants' claims to one meet in one partition."""
+    return f"station/{change.id}" if change.kind == "station" else f"{change.tenant}/{change.kind}/{change.id}"
+
+
+def of_session(event: ChargingBegan | ChargingOver) -> str:
+    return f"{event.tenant}/{event.session}"
+
+
+def of_gateway(sign: GatewayAlive | GatewayGone) -> str:
+    return sign.gateway
+
+
+def reply_partition(event: ToGateway) -> int:
+    return event.reply_to
+
+
+STATIONS: Topic[StationEvent] = Topic("stations", StationEvent, key=of_station, kept_days=7)
+AUTHORIZATIONS: Topic[AuthorizationEvent] = Topic("authorizations", AuthorizationEvent, key=of_station)
+SESSIONS: Topic[SessionEvent] = Topic("sessions", SessionEvent, key=of_station)
+READINGS: Topic[ReadingsTaken] = Topic("readings", ReadingsTaken, key=of_station, kept_days=7)
+CHARGING: Topic[ChargingEvent] = Topic("charging", ChargingEvent, key=of_session, compacted=True)
+OPERATIONS: Topic[OperationsEvent] = Topic("operations", OperationsEvent, key=of_station)
+COMMANDS: Topic[CommandEvent] = Topic("commands", CommandEvent, key=of_station)
+REQUESTS: Topic[RequestEvent] = Topic("requests", RequestEvent, key=of_change)
+DIRECTORY: Topic[DirectoryEvent] = Topic("directory", DirectoryEvent, key=of_change)
+SITES: Topic[SiteRecord] = Topic("sites", SiteRecord, key=of_thing, compacted=True)
+REGISTRY: Topic[StationRecord] = Topic("registry", StationRecord, key=of_thing, compacted=True)
+TOKENS: Topic[TokenRecord] = Topic("tokens", TokenRecord, key=of_thing, compacted=True)
+ACCESS: Topic[AccessRecord] = Topic("access", AccessRecord, key=of_thing, compacted=True)
+GATEWAYS: Topic[GatewayEvent] = Topic("gateways", GatewayEvent, key=of_station, kept_days=1, partition=reply_partition)
+ALIVE: Topic[GatewayAlive | GatewayGone] = Topic(
+    "gateways.alive", GatewayAlive | GatewayGone, key=of_gateway, compacted=True
+)
+
+CATALOGUE: tuple[Topic[Any], ...] = (
+    REQUESTS,
+    DIRECTORY,
+    SITES,
+    REGISTRY,
+    TOKENS,
+    ACCESS,
+    STATIONS,
+    COMMANDS,
+    AUTHORIZATIONS,
+    SESSIONS,
+    READINGS,
+    CHARGING,
+    OPERATIONS,
+    GATEWAYS,
+    ALIVE,
+)
+"""In the order in which a service that reads several of them hears a batch."""
+
+DECIDERS = ("directory", "authorization", "sessions", "operations")
+"""The services that keep a `<service>.state` topic and park records in `<service>.parked`."""

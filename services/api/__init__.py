@@ -1,0 +1,1 @@
+"""The one REST interface: reads SQL for what is and ClickHouse for what was, writes requests and commands."""

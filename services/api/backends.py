@@ -1,0 +1,69 @@
+"""What the resources work with, and how they come by it."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, Request
+
+from chassis.clickhouse import ClickHouse
+from chassis.kafka import Log, Place, Unavailable
+from chassis.secrets import Secrets
+from chassis.settings import Settings
+from contracts.event import Event
+from contracts.topics import Topic
+from services.api.queries import Queries
+
+SOURCE = "/voltstream/api"
+
+
+class Journal(Protocol):
+    """Where changes and commands are written."""
+
+    async def append(self, topic: Topic[Any], event: Event, id: str) -> Place:
+        """Return once `event` is there for good; raises `chassis.kafka.Unavailable`."""
+
+
+class KafkaJournal:
+    """Writes to Kafka, which may not have been reached yet."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._log = Log(settings)
+        self._there = False
+
+    async def start(self) -> None:
+        """Connect, however long it takes."""
+        await self._log.start()
+        self._there = True
+
+    async def stop(self) -> None:
+        """Send what is waiting, and disconnect."""
+        await self._log.stop()
+
+    async def append(self, topic: Topic[Any], event: Event, id: str) -> Place:
+        if not self._there:
+            raise Unavailable("Kafka has not been reached yet: nothing was written")
+        return await self._log.append(topic, event, id=id, source=SOURCE)
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Everything outside of this process."""
+
+    settings: Settings
+    secrets: Secrets
+    queries: Queries
+    clickhouse: ClickHouse
+    journal: Journal
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when waits must end."""
+    patience_s: float = 10
+    """How long a write waits until the view shows it."""
+
+
+def backends(request: Request) -> Backends:
+    found: Backends = request.app.state.backends
+    return found
+
+
+Behind = Annotated[Backends, Depends(backends)]

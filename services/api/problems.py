@@ -1,0 +1,175 @@
+"""What goes wrong, as `application/problem+json` (RFC 9457). The catalogue is served at `/problems`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from chassis import clickhouse, kafka
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+
+CATALOGUE: dict[str, tuple[int, str]] = {
+    "bad_request": (400, "The request cannot be understood"),
+    "bad_json": (400, "The body is not JSON"),
+    "bad_cursor": (400, "The cursor is not one that this list has given out"),
+    "unauthenticated": (401, "The request carries no API key that is valid"),
+    "forbidden": (403, "The API key may not do this"),
+    "not_found": (404, "There is no such thing"),
+    "method_not_allowed": (405, "The thing cannot be asked this"),
+    "identity_taken": (409, "Another tenant has a station of this identity"),
+    "exists": (409, "The thing exists already"),
+    "site_in_use": (409, "The site still has stations"),
+    "not_charging": (409, "Nobody charges in the session"),
+    "version_mismatch": (412, "The thing has another version"),
+    "too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body must be JSON and say so"),
+    "invalid": (422, "Something in the request is not as it must be"),
+    "idempotency_key_reused": (422, "Another request has been made under this Idempotency-Key"),
+    "internal": (500, "A defect of ours"),
+    "unavailable": (503, "Something that is needed for the answer is away"),
+}
+"""Each kind of problem: its status and its title."""
+
+BY_STATUS = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+
+class Fault(BaseModel):
+    """One thing that is not as it must be."""
+
+    where: str = Field(description="`body`, `query`, `path` or `header`", examples=["body"])
+    pointer: str = Field(description="a JSON pointer into the body, or the parameter's name", examples=["#/time_zone"])
+    detail: str = Field(examples=["there is no such time zone"])
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong (RFC 9457). `type` is for programs, `detail` for people."""
+
+    model_config = ConfigDict(title="Problem")
+
+    type: str = Field(examples=["/problems/not_found"])
+    title: str = Field(examples=["There is no such thing"])
+    status: int = Field(examples=[404])
+    detail: str = Field(default="", examples=["there is no station CP 1"])
+    errors: list[Fault] | None = Field(default=None, description="what is wrong where, for `invalid`")
+    version: int | None = Field(default=None, description="what the thing has now, for `version_mismatch`")
+    scope: str | None = Field(default=None, description="what the key lacks, for `forbidden`")
+
+
+class Problem(Exception):
+    """Ends a request with an answer of the catalogue."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        errors: Sequence[Fault] = (),
+        version: int | None = None,
+        scope: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.status, title = CATALOGUE[kind]
+        self.headers = dict(headers or {})
+        if self.status == 503:
+            self.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
+        self.details = ProblemDetails(
+            type=f"/problems/{kind}",
+            title=title,
+            status=self.status,
+            detail=detail,
+            errors=list(errors) or None,
+            version=version,
+            scope=scope,
+        )
+
+    def response(self) -> Response:
+        """Return the answer."""
+        body = self.details.model_dump(mode="json", exclude_none=True)
+        return JSONResponse(body, self.status, self.headers, MEDIA_TYPE)
+
+
+def not_found(what: str) -> Problem:
+    return Problem("not_found", f"there is no {what}")
+
+
+def invalid(pointer: str, detail: str, *, where: str = "body") -> Problem:
+    """Return the problem of a request in which one thing is wrong."""
+    return Problem("invalid", detail, errors=[Fault(where=where, pointer=pointer, detail=detail)])
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return OpenAPI's description of these answers."""
+    titles = {
+        status: "; or: ".join(title for its, title in CATALOGUE.values() if its == status) for status in statuses
+    }
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {status: {"description": title, "content": {MEDIA_TYPE: schema}} for status, title in titles.items()}
+
+
+def explain(app: FastAPI) -> None:
+    """Let every error of `app` come out as a problem."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(kafka.Unavailable, _away)
+    app.add_exception_handler(clickhouse.Unavailable, _away)
+    app.add_exception_handler(clickhouse.Refused, _refused)
+    app.add_exception_handler(500, _internal)
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = BY_STATUS.get(error.status_code, "bad_request")
+    detail = f"there is nothing at {request.url.path}" if kind == "not_found" else str(error.detail)
+    return Problem(kind, detail, headers=error.headers).response()
+
+
+async def _validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(each["type"] == "json_invalid" for each in found):
+        return Problem("bad_json", str(found[0].get("ctx", {}).get("error", "not JSON"))).response()
+    faults = [_fault(each["loc"], each["msg"]) for each in found]
+    return Problem("invalid", "; ".join(f"{each.pointer}: {each.detail}" for each in faults), errors=faults).response()
+
+
+def _fault(loc: Sequence[str | int], message: str) -> Fault:
+    """Return where and what: never the value, which may be a secret."""
+    where, *path = (str(part) for part in loc)
+    escaped = [part.replace("~", "~0").replace("/", "~1") for part in path]
+    pointer = "".join(["#", *(f"/{part}" for part in escaped)]) if where == "body" else ".".join(path)
+    return Fault(where=where, pointer=pointer, detail=message.removeprefix("Value error, "))
+
+
+async def _away(_: Request, error: Exception) -> Response:
+    return Problem("unavailable", str(error)).response()
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, clickhouse.Refused)
+    return Problem("unavailable", f"ClickHouse refuses the question (code {error.code})").response()
+
+
+async def _internal(_: Request, __: Exception) -> Response:
+    return Problem("internal", "the log of the service says more").response()

@@ -1,0 +1,297 @@
+"""Every question to SQL: what is true now. Each sees one moment, and only what its tenant has."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, cast, exists, func, or_, select, union_all
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from chassis import sql
+from contracts import tables
+from contracts.event import Instant
+from contracts.topics import SESSIONS
+
+Rows = Sequence[Row[Any]]
+
+
+class Away(Exception):
+    """The database does not answer."""
+
+
+Offset = Annotated[int, msgspec.Meta(ge=-1, lt=2**63)]
+
+
+class Reached(Struct, frozen=True, array_like=True):
+    """The last row that was given out of a partition of `sessions`."""
+
+    updated_at: Instant
+    place: Offset
+
+
+class Change(Struct, frozen=True):
+    """A place in all changes of sessions (`contracts.tables`)."""
+
+    since: Instant | None
+    reached: dict[Offset, Reached]
+
+
+class Sought(NamedTuple):
+    """Which sessions a client wants to see."""
+
+    states: Sequence[str] = ()
+    site: str | None = None
+    station: str | None = None
+    token: str | None = None
+
+
+class Seen(Struct, frozen=True, array_like=True):
+    """A place in the list of unknown tokens."""
+
+    at: Instant
+    part: Offset
+    place: Offset
+
+
+class Asked(Struct, frozen=True, array_like=True):
+    """A place in a station's list of commands."""
+
+    at: Instant
+    id: str
+
+
+class Equipped(NamedTuple):
+    """A station and its evses and connectors."""
+
+    station: Row[Any]
+    evses: Rows
+    connectors: Rows
+
+
+class Queries:
+    """Asks the read model. Every call raises `Away` when it cannot be reached."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def _moment(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with sql.reading(self._engine) as connection:
+                yield connection
+        except NoConnection as error:
+            raise Away("SQL is busy: no connection was free in time") from error
+        except (SQLAlchemyError, OSError) as error:
+            if isinstance(error, DBAPIError) and not sql.away(error) and not _shapeless(error):
+                raise
+            raise Away(f"SQL does not answer: {sql.said(error)}") from error
+
+    async def _rows(self, question: Select[Any]) -> Rows:
+        async with self._moment() as connection:
+            return (await connection.execute(question)).all()
+
+    async def _row(self, question: Select[Any]) -> Row[Any] | None:
+        async with self._moment() as connection:
+            return (await connection.execute(question)).first()
+
+    async def answers(self) -> None:
+        """Return if the database answers and has its tables."""
+        await self._rows(select(tables.positions.c.topic).limit(1))
+
+    # ---- things by their id, and all of a kind ---------------------------------------------------------------------
+
+    async def thing(self, table: Table, tenant: str, id: str) -> Row[Any] | None:
+        """Return one row of `sites`, `tokens`, `access_keys`, `sessions` or `commands`."""
+        return await self._row(select(table).where(table.c.tenant == tenant, table.c.id == id))
+
+    async def version(self, kind: str, tenant: str, id: str) -> int:
+        """Return the version that a thing of the directory shows; 0 if it is not there."""
+        table = _KINDS[kind]
+        row = await self._row(select(table).where(*_declared(table), table.c.tenant == tenant, table.c.id == id))
+        return int(row.version) if row is not None else 0
+
+    async def page(
+        self, table: Table, tenant: str, after: str | None, limit: int, *conditions: ColumnElement[bool]
+    ) -> Rows:
+        """Return rows in the order of their ids."""
+        if after is not None:
+            conditions = (*conditions, table.c.id > after)
+        return await self._rows(
+            select(table).where(table.c.tenant == tenant, *conditions).order_by(table.c.id).limit(limit)
+        )
+
+    # ---- stations --------------------------------------------------------------------------------------------------
+
+    async def station(self, tenant: str, id: str) -> Equipped | None:
+        """Return a station that the directory knows."""
+        s = tables.stations.c
+        found = await self._equipped(select(tables.stations).where(s.tenant == tenant, s.id == id, s.declared))
+        return found[0] if found else None
+
+    async def stations(
+        self, tenant: str, after: str | None, limit: int, *, site: str | None, tag: str | None, online: bool | None
+    ) -> list[Equipped]:
+        """Return stations that the directory knows, in the order of their ids."""
+        s = tables.stations.c
+        wanted = [s.tenant == tenant, s.declared]
+        wanted += [s.id > after] if after is not None else []
+        wanted += [s.site == site] if site is not None else []
+        wanted += [s.online == online] if online is not None else []
+        wanted += [self._tagged(tag)] if tag is not None else []
+        return await self._equipped(select(tables.stations).where(*wanted).order_by(s.id).limit(limit))
+
+    def _tagged(self, tag: str) -> ColumnElement[bool]:
+        tags = tables.stations.c.tags
+        if self._engine.dialect.name == "postgresql":
+            return cast(tags, JSONB).contains([tag])
+        each = func.json_each(tags).table_valued("value")
+        return exists(select(each.c.value).where(each.c.value == tag))
+
+    async def _equipped(self, question: Select[Any]) -> list[Equipped]:
+        e, c = tables.evses.c, tables.connectors.c
+        async with self._moment() as connection:
+            found = (await connection.execute(question)).all()
+            if not found:
+                return []
+            tenant, ids = found[0].tenant, [row.id for row in found]
+            evses = await connection.execute(
+                select(tables.evses).where(e.tenant == tenant, e.station.in_(ids)).order_by(e.id)
+            )
+            connectors = await connection.execute(
+                select(tables.connectors).where(c.tenant == tenant, c.station.in_(ids)).order_by(c.evse, c.id)
+            )
+            return _joined(found, evses.all(), connectors.all())
+
+    async def has_stations(self, tenant: str, site: str) -> bool:
+        """Return whether a station is at this site."""
+        s = tables.stations.c
+        question = select(s.id).where(s.tenant == tenant, s.site == site, s.declared).limit(1)
+        return await self._row(question) is not None
+
+    # ---- tokens ----------------------------------------------------------------------------------------------------
+
+    async def masked_uid(self, tenant: str, token: str) -> str:
+        """Return how the uid of a token that nobody registered looked, if it was ever presented."""
+        u = tables.unknown_tokens.c
+        row = await self._row(select(u.masked_uid).where(u.tenant == tenant, u.token == token))
+        return str(row.masked_uid) if row is not None else ""
+
+    async def unknown_tokens(self, tenant: str, after: Seen | None, limit: int) -> Rows:
+        """Return tokens that nobody has registered, the last presented first."""
+        u, t = tables.unknown_tokens.c, tables.tokens.c
+        registered = exists(select(t.id).where(t.tenant == u.tenant, t.id == u.token))
+        question = select(tables.unknown_tokens).where(u.tenant == tenant, ~registered)
+        if after is not None:
+            question = question.where(_before((u.seen_at, u.part, u.place), (after.at, after.part, after.place)))
+        return await self._rows(
+            question.order_by(u.seen_at.desc(), u.part.desc(), u.place.desc()).limit(limit)
+        )
+
+    # ---- sessions --------------------------------------------------------------------------------------------------
+
+    async def changed_sessions(self, tenant: str, sought: Sought, after: Change, limit: int) -> tuple[Rows, Change]:
+        """Return the sessions that changed after a place in all changes, and the place after them."""
+        p = tables.positions.c
+        async with self._moment() as connection:
+            parts = await connection.scalars(select(p.partition).where(p.topic == SESSIONS.name).order_by(p.partition))
+            branches = [_changed(tenant, sought, after, part, limit).subquery() for part in parts.all()]
+            if not branches:
+                return [], after
+            every = union_all(*(select(branch) for branch in branches)).subquery()
+            ordered = select(every).order_by(every.c.updated_at, every.c.part, every.c.place).limit(limit)
+            rows = (await connection.execute(ordered)).all()
+        return rows, Change(after.since, after.reached | {row.part: Reached(row.updated_at, row.place) for row in rows})
+
+    # ---- commands --------------------------------------------------------------------------------------------------
+
+    async def commands(self, tenant: str, station: str, after: Asked | None, limit: int) -> Rows:
+        """Return a station's commands, the newest first."""
+        c = tables.commands.c
+        question = select(tables.commands).where(c.tenant == tenant, c.station == station, c.created_at.is_not(None))
+        if after is not None:
+            question = question.where(_before((c.created_at, c.id), (after.at, after.id)))
+        return await self._rows(question.order_by(c.created_at.desc(), c.id.desc()).limit(limit))
+
+    # ---- changes and keys ------------------------------------------------------------------------------------------
+
+    async def outcome(self, tenant: str, request: str, kind: str, id: str) -> Row[Any] | None:
+        """Return what came of a change to this thing."""
+        c = tables.changes.c
+        of_it = (c.tenant == tenant, c.request == request, c.kind == kind, c.id == id)
+        return await self._row(select(tables.changes).where(*of_it))
+
+    async def outcomes(self, tenant: str, request: str) -> Rows:
+        """Return what came of a request, whatever it changed."""
+        c = tables.changes.c
+        return await self._rows(select(tables.changes).where(c.tenant == tenant, c.request == request))
+
+    async def last_version(self, tenant: str, kind: str, id: str) -> int:
+        """Return the newest version of which a change to this thing told."""
+        c = tables.changes.c
+        question = select(func.max(c.version)).where(c.tenant == tenant, c.kind == kind, c.id == id, c.accepted)
+        row = await self._row(question)
+        return int(row[0]) if row is not None and row[0] is not None else 0
+
+    async def access_key(self, digest: str) -> Row[Any] | None:
+        """Return the API key of this digest, of whatever tenant."""
+        k = tables.access_keys.c
+        return await self._row(select(tables.access_keys).where(k.digest == digest).order_by(k.tenant, k.id))
+
+
+_KINDS = {"site": tables.sites, "station": tables.stations, "token": tables.tokens, "access": tables.access_keys}
+
+
+def _declared(table: Table) -> list[ColumnElement[bool]]:
+    return [table.c.declared] if table is tables.stations else []
+
+
+def _shapeless(error: DBAPIError) -> bool:
+    """Whether tables are missing: views makes them."""
+    said = str(error.orig)
+    return "no such table" in said or getattr(error.orig, "sqlstate", None) == "42P01"
+
+
+def _before(columns: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Return whether a row comes before these values, compared column by column."""
+    (column, *others), (value, *rest) = columns, values
+    if not others:
+        return column < value
+    return and_(column <= value, or_(column < value, _before(others, rest)))
+
+
+def _joined(stations: Rows, evses: Rows, connectors: Rows) -> list[Equipped]:
+    return [
+        Equipped(
+            station,
+            [evse for evse in evses if evse.station == station.id],
+            [connector for connector in connectors if connector.station == station.id],
+        )
+        for station in stations
+    ]
+
+
+def _changed(tenant: str, sought: Sought, after: Change, part: int, limit: int) -> Select[Any]:
+    """Return the question for the first rows of one partition that changed after `after`."""
+    s = tables.sessions.c
+    question = select(tables.sessions).where(s.tenant == tenant, s.part == part, *_matching(sought))
+    reached = after.reached.get(part)
+    if reached is not None:
+        question = question.where(s.updated_at >= reached.updated_at, s.place > reached.place)
+    elif after.since is not None:
+        question = question.where(s.updated_at >= after.since)
+    return question.order_by(s.updated_at, s.place).limit(limit)
+
+
+def _matching(sought: Sought) -> list[ColumnElement[bool]]:
+    s = tables.sessions.c
+    matching = [s.state == sought.states[0]] if len(sought.states) == 1 else []
+    matching += [s.state.in_(sought.states)] if len(sought.states) > 1 else []
+    matching += [s.site == sought.site] if sought.site is not None else []
+    matching += [s.station == sought.station] if sought.station is not None else []
+    matching += [s.token == sought.token] if sought.token is not None else []
+    return matching

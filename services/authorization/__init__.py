@@ -1,0 +1,1 @@
+"""Whether an id token may charge here and now."""

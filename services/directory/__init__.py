@@ -1,0 +1,1 @@
+"""Reference data: sites, stations, id tokens and API keys, each with its version."""

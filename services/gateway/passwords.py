@@ -1,0 +1,67 @@
+"""Whether a password is the right one. Slow by design, so it is asked once per station and process (T-26)."""
+
+import asyncio
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+
+class Busy(Exception):
+    """Too many passwords are being checked: the station should come back later."""
+
+
+class Passwords:
+    """Checks passwords against argon2 hashes in a few threads, and remembers what it found by a keyed digest.
+
+    The key is this process's own and the digest stays in memory: a storm of reconnecting stations hashes nothing.
+    """
+
+    def __init__(self, *, threads: int = 2, waiting: int = 200, remembered: int = 1_000_000) -> None:
+        self._hasher = PasswordHasher()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._key = os.urandom(32)
+        self._room, self._most = waiting, remembered
+        self._found: dict[str, tuple[bytes, int | None]] = {}
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def match(self, station: str, stored: str, spellings: Sequence[bytes]) -> int | None:
+        """Return which spelling is the stored password, None if none is. Raises `Busy`."""
+        digest = hashlib.blake2b(b"\0".join((stored.encode(), *spellings)), key=self._key).digest()
+        known = self._found.get(station)
+        if known is not None and hmac.compare_digest(known[0], digest):
+            return known[1]
+        if self._room <= 0:
+            raise Busy
+        self._room -= 1
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._pool, self._search, stored, spellings)
+        finally:
+            self._room += 1
+        self._remember(station, digest, found)
+        return found
+
+    def _search(self, stored: str, spellings: Sequence[bytes]) -> int | None:
+        return next((number for number, spelling in enumerate(spellings) if self._is(stored, spelling)), None)
+
+    def _is(self, stored: str, password: bytes) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def _remember(self, station: str, digest: bytes, found: int | None) -> None:
+        """A wrong guess never makes us forget the right password."""
+        if found is None and (known := self._found.get(station)) is not None and known[1] is not None:
+            return
+        self._found.pop(station, None)
+        self._found[station] = digest, found
+        if len(self._found) > self._most:
+            del self._found[next(iter(self._found))]

@@ -1,0 +1,583 @@
+"""The gateway's process: where stations connect, and where what is for them arrives.
+
+It holds nothing that it could not rebuild: sockets, and a copy of the registry (architecture §4).
+"""
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from msgspec import Struct, structs
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import serve as listen
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from chassis import clock, metrics
+from chassis.copies import Copy, Whole
+from chassis.kafka import (
+    CopyKeeper,
+    KafkaError,
+    Log,
+    MessageSizeTooLargeError,
+    Place,
+    Tail,
+    Unavailable,
+    check_topics,
+    new_traceparent,
+    partition_of_gateway,
+)
+from chassis.logs import log as lines
+from chassis.secrets import Secrets
+from chassis.service import Service
+from chassis.settings import Settings
+from chassis.web import PortTaken
+from contracts.event import GatewayId, StationId, derived_id
+from contracts.gateways import CallAsked, CloseAsked, GatewayAlive, GatewayEvent, GatewayGone
+from contracts.reference import Station, StationRecord
+from contracts.stations import CallFailed, ConnectionOpened, StationEvent, Violation
+from contracts.topics import ALIVE, GATEWAYS, REGISTRY, STATIONS, Topic
+from services.gateway import handshake, v16
+from services.gateway.connection import Decision, StationConnection, TooLarge
+from services.gateway.limits import Bucket, Failures
+from services.gateway.passwords import Busy, Passwords
+
+SOURCE = "/voltstream/gateway"
+ALIVE_EVERY = 5.0
+"""Seconds between two signs of life."""
+SLICES = 50
+"""Many sockets are closed in so many slices, a tenth of a second apart, so that not all stations return at once (T-66)."""
+
+
+class Refusal(Exception):
+    """A handshake that ends without a WebSocket. `result` is its name in the metrics."""
+
+    def __init__(self, status: HTTPStatus, result: str, **headers: str) -> None:
+        super().__init__(result)
+        self.status, self.result, self.headers = status, result, headers
+
+
+class Admission(Struct, frozen=True):
+    """A handshake that succeeded."""
+
+    station: Station
+    choice: handshake.Choice
+    address: str
+    violations: tuple[Violation, ...] = ()
+
+
+class StationSocket(ServerConnection):
+    """A WebSocket that knows whose it is."""
+
+    admission: Admission | None = None
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How long a gateway waits, in seconds, and how much it lets through."""
+
+    undecided_after: float = 8
+    append_within: float = 5
+    patience: float = 30
+    """For answers to our calls."""
+    alive_every: float = ALIVE_EVERY
+    handshakes: float = 100
+    """Per second; `burst` of them at once."""
+    burst: float = 500
+    failures: float = 30
+    """Of one address at once; it earns one per second."""
+    drained_within: float = 20
+
+
+class Gateway:
+    """All stations of this process."""
+
+    def __init__(
+        self,
+        id: GatewayId,
+        reply_to: int,
+        log: Log,
+        registry: Copy[StationRecord],
+        secrets: Secrets,
+        pace: Pace,
+    ) -> None:
+        self.id, self.reply_to = id, reply_to
+        self.undecided_after, self.patience = pace.undecided_after, timedelta(seconds=pace.patience)
+        self._log, self._registry, self._secrets, self._pace = log, registry, secrets, pace
+        self._passwords = Passwords()
+        self._handshakes = Bucket(pace.handshakes, pace.burst)
+        self._failures = Failures(burst=pace.failures)
+        self._started_at = clock.now()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._count = 0
+        self._live: dict[tuple[StationId, int], StationConnection] = {}
+        self._newest: dict[StationId, StationConnection] = {}
+        self._opening: dict[StationId, list[GatewayEvent]] = {}
+        self._unsaid: list[tuple[StationEvent, str]] = []
+        self._acknowledged = True
+        self._draining = False
+        self._probe = asyncio.Event()
+
+    # ---- the handshake (T-01 to T-26) ----
+
+    async def process_request(self, socket: ServerConnection, request: Request) -> Response | None:
+        """Decide on an opening handshake: None lets it in."""
+        assert isinstance(socket, StationSocket), "sockets are made for stations"
+        try:
+            socket.admission = await self._admit(address_of(socket), request)
+        except Refusal as refusal:
+            metrics.GATEWAY_CONNECTS.labels(refusal.result).inc()
+            response = socket.respond(refusal.status, f"{refusal.status.phrase}\n")
+            for name, value in refusal.headers.items():
+                response.headers[name.replace("_", "-")] = value
+            return response
+        metrics.GATEWAY_CONNECTS.labels("accepted").inc()
+        return None
+
+    def select_subprotocol(self, socket: ServerConnection, _: object) -> Subprotocol | None:
+        """Echo the chosen subprotocol in the station's spelling."""
+        assert isinstance(socket, StationSocket), "sockets are made for stations"
+        echo = socket.admission.choice.echo if socket.admission else None
+        return None if echo is None else Subprotocol(echo)
+
+    async def _admit(self, address: str, request: Request) -> Admission:
+        now = self._loop.time()
+        if self._draining or not self._acknowledged:
+            raise unavailable("draining" if self._draining else "unacknowledged")
+        if self._failures.too_many(address, now):
+            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_failures", Retry_After="30")
+        if not self._handshakes.take(now):
+            raise unavailable("too_many_handshakes")
+        try:
+            return await self._identified(address, request)
+        except Refusal as refusal:
+            if refusal.status in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED):
+                self._failures.count(address, now)
+            raise
+
+    async def _identified(self, address: str, request: Request) -> Admission:
+        violations = list(repaired(request))
+        said = handshake.credentials(request.headers.get("Authorization"))
+        named = handshake.identities(request.path, said)
+        if not handshake.is_canonical(request.path):
+            violations.append(Violation("T-03", "the path is not /ocpp/{identity}"))
+        station = next((found for name in named if isinstance(found := self._registry.get(name), Station)), None)
+        if station is None:
+            raise Refusal(HTTPStatus.NOT_FOUND, "unknown_station")
+        if station.security_profile >= 2:
+            raise Refusal(HTTPStatus.FORBIDDEN, "wrong_profile")
+        if station.security_profile == 1:
+            violations += await self._authenticated(station, said)
+        choice = handshake.choose(handshake.offers(request.headers.get_all("Sec-WebSocket-Protocol")), station.protocol)
+        return Admission(station, choice, address, (*violations, *choice.violations))
+
+    async def _authenticated(self, station: Station, said: bytes | None) -> tuple[Violation, ...]:
+        password = None if said is None else handshake.password(said, station.id)
+        if password is None or station.password_hash is None:
+            raise unauthorized()
+        try:
+            found = await self._passwords.match(station.id, station.password_hash, handshake.spellings(password))
+        except Busy:
+            raise unavailable("too_many_passwords") from None
+        if found is None:
+            raise unauthorized()
+        return (Violation("Q-07", "the password as hex text"),) if found else ()
+
+    # ---- connections ----
+
+    async def serve(self, socket: ServerConnection) -> None:
+        """Serve one station until its socket closes."""
+        assert isinstance(socket, StationSocket), "sockets are made for stations"
+        admission = socket.admission
+        assert admission is not None, "whoever is served was admitted"
+        if admission.choice.protocol is None:
+            metrics.GATEWAY_DISCONNECTS.labels(1002, "no_subprotocol").inc()
+            await socket.close(1002, "no common subprotocol")
+            return
+        self._count += 1
+        connection = StationConnection(
+            self, socket, self._line(admission.station), admission.choice, f"{self.id}/{self._count}"
+        )
+        gauge = metrics.GATEWAY_CONNECTIONS.labels(admission.choice.protocol, admission.station.security_profile)
+        gauge.inc()
+        self._opening.setdefault(admission.station.id, [])
+        try:
+            await connection.run(self._opened(admission))
+        finally:
+            self._opening.pop(admission.station.id, None)
+            gauge.dec()
+
+    def _opened(self, admission: Admission) -> ConnectionOpened:
+        assert admission.choice.protocol is not None, "checked before"
+        return ConnectionOpened(
+            at=clock.now(),
+            tenant=admission.station.tenant,
+            station=admission.station.id,
+            gateway=self.id,
+            reply_to=self.reply_to,
+            epoch=0,
+            protocol=admission.choice.protocol,
+            security_profile=admission.station.security_profile,
+            remote_address=admission.address,
+            violations=admission.violations,
+        )
+
+    def _line(self, station: Station) -> v16.Line:
+        return v16.Line(
+            station.tenant,
+            station.id,
+            self.id,
+            self.reply_to,
+            station,
+            self._secrets,
+            ports=v16.ports_of(station),
+        )
+
+    def opened(self, connection: StationConnection) -> None:
+        """The newest connection of a station wins, by its epoch (T-62)."""
+        station, epoch = connection.line.station, connection.line.epoch
+        self._live[station, epoch] = connection
+        before = self._newest.get(station)
+        if before is None or before.line.epoch < epoch:
+            self._newest[station] = connection
+        if before is not None:
+            older = before if before.line.epoch < epoch else connection
+            self.spawn(older.close(1001, "superseded", "superseded"))
+        for event in self._opening.pop(station, []):
+            self.hear(event)
+
+    def closed(self, connection: StationConnection) -> None:
+        """Forget a connection; a newer one of the same station stays (T-63)."""
+        station, epoch = connection.line.station, connection.line.epoch
+        self._live.pop((station, epoch), None)
+        if self._newest.get(station) is connection:
+            del self._newest[station]
+
+    def changed(self, _: Topic[Any], key: bytes) -> None:
+        """The registry says something new of a station: whoever may no longer be there must shake hands again."""
+        station = StationId(without_tenant(key).decode())
+        connection = self._newest.get(station)
+        if connection is None:
+            return
+        record, old = self._registry.get(station), connection.line.record
+        if isinstance(record, Station) and credentials_of(record) == credentials_of(old):
+            connection.line = structs.replace(connection.line, record=record, ports=v16.ports_of(record))
+        else:
+            self.spawn(connection.close(1008, "credentials changed", "registry"))
+
+    # ---- the log ----
+
+    async def send(self, event: StationEvent, id: str, received: datetime) -> asyncio.Future[Any]:
+        """Put an event into the log; the future is done when it is acknowledged. Raises `Unavailable`."""
+        try:
+            return await self._log.send(
+                STATIONS, event, id=id, source=SOURCE, traceparent=new_traceparent(), recorded_at=received
+            )
+        except MessageSizeTooLargeError as error:
+            raise TooLarge from error
+        except KafkaError as error:
+            raise Unavailable(str(error)) from error
+
+    async def append(self, event: StationEvent, id: str) -> Place:
+        """Put an event into the log and wait until it is acknowledged. Raises `Unavailable`."""
+        return await self._log.append(
+            STATIONS, event, id=id, source=SOURCE, traceparent=new_traceparent(), timeout=self._pace.append_within
+        )
+
+    def interrupted(self) -> None:
+        """The log does not acknowledge: send stations away, so that they keep what they have to say (T-07, architecture §4)."""
+        if not self._acknowledged:
+            return
+        lines.error("Kafka does not acknowledge: refusing stations until it does")
+        self._acknowledged = False
+        metrics.GATEWAY_ACKNOWLEDGED.set(0)
+        self._probe.set()
+        self.spawn(self._close_all("unacknowledged", lambda: not self._acknowledged))
+
+    def say_later(self, event: StationEvent, id: str) -> None:
+        """Append this as soon as the log acknowledges again."""
+        self._unsaid.append((event, id))
+
+    async def live(self) -> None:
+        """Give signs of life for ever; each is also a question whether the log acknowledges."""
+        while True:
+            try:
+                await self._sign(self._alive())
+                await self._recovered()
+            except Unavailable:
+                self.interrupted()
+            self._probe.clear()
+            try:
+                async with asyncio.timeout(self._pace.alive_every if self._acknowledged else 0.5):
+                    await self._probe.wait()
+            except TimeoutError:
+                continue
+
+    async def watch(self) -> None:
+        """Look for ever whether something waits for its acknowledgement for too long."""
+        while True:
+            await asyncio.sleep(min(0.5, self._pace.append_within / 4))
+            before = self._loop.time() - self._pace.append_within
+            stuck = [connection for connection in self._live.values() if connection.overdue(before)]
+            for connection in stuck:
+                self.spawn(connection.close(1012, "try again later", "unacknowledged"))
+            if stuck:
+                self.interrupted()
+
+    async def _recovered(self) -> None:
+        while self._unsaid:
+            event, id = self._unsaid[0]
+            await self.append(event, id)
+            self._unsaid.pop(0)
+        if not self._acknowledged:
+            lines.info("Kafka acknowledges again: stations are welcome")
+            self._acknowledged = True
+        metrics.GATEWAY_ACKNOWLEDGED.set(1)
+
+    def _alive(self) -> GatewayAlive:
+        return GatewayAlive(
+            at=clock.now(),
+            gateway=self.id,
+            reply_to=self.reply_to,
+            started_at=self._started_at,
+            connections=len(self._live),
+        )
+
+    async def _sign(self, sign: GatewayAlive | GatewayGone) -> None:
+        id = derived_id(f"{self.id}/{sign.at.isoformat()}", "gateway", type(sign).__name__)
+        await self._log.append(ALIVE, sign, id=id, source=SOURCE, timeout=self._pace.append_within)
+
+    # ---- what is for stations ----
+
+    async def listen_to(self, tail: Tail[GatewayEvent]) -> None:
+        """Take in for ever what services want of stations."""
+        async for message in tail:
+            self.hear(message.event)
+
+    def hear(self, event: GatewayEvent) -> None:
+        """Give an event to the connection it is for; drop and count what is for nobody here."""
+        if event.gateway != self.id:
+            return self._drop("foreign")
+        connection = self._live.get((event.station, event.epoch))
+        if connection is not None:
+            return self._give(connection, event)
+        if event.station in self._opening:
+            self._opening[event.station].append(event)
+            return None
+        if isinstance(event, CallAsked):
+            self.spawn(self._not_sent(event))
+        return self._drop("gone")
+
+    def _give(self, connection: StationConnection, event: GatewayEvent) -> None:
+        match event:
+            case CallAsked() if connection.is_over:
+                self.spawn(self._not_sent(event))
+            case CallAsked():
+                connection.ask(event, self._secrets.open)
+            case CloseAsked():
+                self.spawn(connection.close(1001, "superseded", "superseded"))
+            case _:
+                self._decide(connection, event)
+
+    def _decide(self, connection: StationConnection, decision: Decision) -> None:
+        try:
+            if not connection.decide(decision):
+                self._drop("late")
+        except v16.NoAnswer as why:
+            lines.error("a decision cannot be told", why=str(why))
+            self._drop("unspeakable")
+
+    async def _not_sent(self, asked: CallAsked) -> None:
+        failed = CallFailed(
+            at=clock.now(),
+            tenant=asked.tenant,
+            station=asked.station,
+            gateway=self.id,
+            reply_to=self.reply_to,
+            epoch=asked.epoch,
+            command=asked.command,
+            reason="NotSent",
+            description="the connection is gone",
+        )
+        id = derived_id(f"{self.id}/{asked.command}/{asked.epoch}", "gateway", "not sent")
+        try:
+            await self.append(failed, id)
+        except Unavailable:
+            self.interrupted()
+            self.say_later(failed, id)
+
+    def _drop(self, reason: str) -> None:
+        metrics.GATEWAY_DROPPED.labels(reason).inc()
+
+    # ---- the end ----
+
+    async def drain(self) -> None:
+        """Refuse new stations and send away those that are here, in slices."""
+        self._draining = True
+        await self._close_all("draining", lambda: True)
+        deadline = self._loop.time() + self._pace.drained_within
+        while self._live and self._loop.time() < deadline:
+            await asyncio.sleep(0.05)
+
+    async def gone(self) -> None:
+        """Say goodbye, after the last report."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._passwords.close()
+        try:
+            await self._recovered()
+            await self._sign(GatewayGone(at=clock.now(), gateway=self.id))
+        except Unavailable:
+            lines.warning("Kafka does not acknowledge: operations will infer what was connected here")
+
+    async def _close_all(self, reason: str, wanted: Callable[[], bool]) -> None:
+        connections = list(self._live.values())
+        size = max(20, len(connections) // SLICES)
+        for start in range(0, len(connections), size):
+            if not wanted():
+                return
+            for connection in connections[start : start + size]:
+                self.spawn(connection.close(1012, "service restart", reason))
+            await asyncio.sleep(0.1)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do this besides."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def address_of(socket: ServerConnection) -> str:
+    peer = socket.remote_address
+    return str(peer[0]) if peer else ""
+
+
+def unavailable(result: str) -> Refusal:
+    """Return the refusal that makes a station come back: never 401 or 404 for what is our trouble (T-07)."""
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, result, Retry_After=str(random.randint(5, 20)))
+
+
+def unauthorized() -> Refusal:
+    return Refusal(HTTPStatus.UNAUTHORIZED, "unauthorized", WWW_Authenticate='Basic realm="ocpp", charset="UTF-8"')
+
+
+def repaired(request: Request) -> list[Violation]:
+    """Add and remove headers where a station's handshake would fail for nothing (T-13)."""
+    found = []
+    headers = request.headers
+    if headers.get("Upgrade", "").lower() == "websocket" and "upgrade" not in headers.get("Connection", "").lower():
+        del headers["Connection"]
+        headers["Connection"] = "Upgrade"
+        found.append(Violation("Q-02", "no Connection: Upgrade"))
+    offered = headers.get_all("Sec-WebSocket-Protocol")
+    if offered and not handshake.offers(offered):
+        del headers["Sec-WebSocket-Protocol"]
+        found.append(Violation("T-13", "empty subprotocol header"))
+    return found
+
+
+def credentials_of(station: Station) -> tuple[object, ...]:
+    """Return what a connection was admitted by."""
+    return station.tenant, station.password_hash, station.security_profile, station.protocol
+
+
+def without_tenant(key: bytes) -> bytes:
+    """Return the station of a registry's key: identities are unique in the deployment."""
+    return key.partition(b"/")[2]
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway, host: str, port: int) -> AsyncIterator[Server]:
+    """Accept stations while it is entered."""
+    quiet = logging.getLogger("voltstream.gateway.sockets")
+    quiet.setLevel(logging.ERROR)  # at debug it would write passwords
+    try:
+        server = await listen(
+            gateway.serve,
+            host,
+            port,
+            select_subprotocol=gateway.select_subprotocol,
+            process_request=gateway.process_request,
+            create_connection=StationSocket,
+            compression=None,
+            server_header=None,
+            open_timeout=10,
+            close_timeout=2,
+            ping_interval=45,
+            ping_timeout=45,
+            max_size=1 << 20,
+            max_queue=16,
+            logger=quiet,
+            reuse_port=True,
+            backlog=4096,
+        )
+    except OSError as error:
+        raise PortTaken(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another port with VOLTSTREAM_OCPP_PORT"
+        ) from error
+    try:
+        yield server
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def new_id(settings: Settings) -> GatewayId:
+    """Return the name of this run of this process."""
+    return GatewayId(f"{settings.member or socket.gethostname()}-{os.urandom(4).hex()}")
+
+
+class Running(Struct, frozen=True):
+    """A gateway that accepts stations."""
+
+    gateway: Gateway
+    port: int
+
+
+@asynccontextmanager
+async def running(settings: Settings, pace: Pace) -> AsyncIterator[Running]:
+    """Run a gateway while it is entered; on leaving it is drained."""
+    secrets = Secrets(settings.secret.get_secret_value())
+    id = new_id(settings)
+    reply_to = partition_of_gateway(id, settings.partitions)
+    await check_topics(settings, [topic.name for topic in (STATIONS, GATEWAYS, ALIVE, REGISTRY)])
+    keeper = CopyKeeper(settings, Whole(REGISTRY, rekey=without_tenant))
+    async with AsyncExitStack() as stack:
+        log = Log(settings)
+        stack.push_async_callback(log.stop)
+        await log.start()
+        copies = await stack.enter_async_context(keeper)
+        tail = await stack.enter_async_context(Tail(settings, GATEWAYS, reply_to))
+        gateway = Gateway(id, reply_to, log, copies.of(REGISTRY), secrets, pace)
+        keeper.changed = gateway.changed
+        async with asyncio.TaskGroup() as group:
+            chores = [group.create_task(work) for work in (gateway.live(), gateway.watch(), gateway.listen_to(tail))]
+            assert keeper.task is not None, "the registry is followed"
+            chores.append(group.create_task(_finished(keeper.task)))
+            async with listening(gateway, settings.ocpp_host, settings.ocpp_port) as server:
+                yield Running(gateway, server.sockets[0].getsockname()[1])
+                await gateway.drain()
+            await gateway.gone()
+            for chore in chores:
+                chore.cancel()
+
+
+async def _finished(task: asyncio.Task[None]) -> None:
+    await asyncio.shield(task)
+
+
+async def serve(settings: Settings, service: Service) -> None:
+    """Run the gateway until it is asked to stop."""
+    pace = Pace(undecided_after=settings.undecided_after_s)
+    async with running(settings, pace) as it:
+        lines.info("stations are welcome", port=it.port, gateway=it.gateway.id)
+        service.ready()
+        await service.stopping.wait()

@@ -1,0 +1,709 @@
+"""OCPP 1.6: its frames in our vocabulary, and ours in its frames. One struct, one function and one row per action.
+
+The structs say what conforms (OCPP 1.6 §6). A field that may be None and has no default is required by the schema, and
+we can do without it. A `Literal` says which words conform; what was repaired may hold another one.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+from uuid import uuid4
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from chassis.secrets import Secrets, mask
+from contracts.authorizations import TokenInfo, TokenStatus
+from contracts.event import GatewayId, Sealed, StationId, TenantId, TokenId, TransactionId
+from contracts.gateways import AuthorizeAnswered, CallAsked, StartAnswered, StartCharging, StopAnswered, StopCharging
+from contracts.reference import Station
+from contracts.stations import Call as CallReport
+from contracts.stations import (
+    CallAnswered,
+    CallFailed,
+    CallRefused,
+    ConnectorStatusReported,
+    DataTransferred,
+    DiagnosticsStatusReported,
+    FirmwareStatusReported,
+    HeartbeatReceived,
+    MetersRead,
+    Reading,
+    Sample,
+    StationBooted,
+    TokenPresented,
+    TransactionEnded,
+    TransactionStarted,
+    Violation,
+)
+from services.gateway import normalise, protocol
+from services.gateway.errors import ErrorCode
+from services.gateway.protocol import ALWAYS_ANSWERED, Answered, Ask, Broken, Call
+
+R = TypeVar("R", bound="Request")
+
+# ---- what stations say ---------------------------------------------------------------------------------------------
+
+Time = Annotated[datetime, Meta(tz=True, extra={"rule": "X-42"})]
+IdTag = Annotated[str, Meta(max_length=20, extra={"rule": "Q-55"})]
+Text20 = Annotated[str, Meta(max_length=20, extra={"rule": "Q-40"})]
+Text25 = Annotated[str, Meta(max_length=25, extra={"rule": "Q-40"})]
+Text50 = Annotated[str, Meta(max_length=50, extra={"rule": "Q-48"})]
+Text255 = Annotated[str, Meta(max_length=255, extra={"rule": "Q-48"})]
+WattHours = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1, extra={"rule": "Q-77"})]
+Number = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+Connector = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
+
+
+class Request(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The payload of a station's call."""
+
+
+class BootNotification(Request, frozen=True):
+    """OCPP 1.6 §6.1."""
+
+    charge_point_vendor: Annotated[Text20 | None, Meta(extra={"rule": "Q-41"})]
+    charge_point_model: Annotated[Text20 | None, Meta(extra={"rule": "Q-41"})]
+    charge_point_serial_number: Text25 | None = None
+    charge_box_serial_number: Text25 | None = None
+    firmware_version: Text50 | None = None
+    iccid: Text20 | None = None
+    imsi: Text20 | None = None
+    meter_type: Text25 | None = None
+    meter_serial_number: Text25 | None = None
+
+
+class Heartbeat(Request, frozen=True):
+    """OCPP 1.6 §6.27."""
+
+
+class Authorize(Request, frozen=True):
+    """OCPP 1.6 §6.3."""
+
+    id_tag: IdTag
+
+
+class StartTransaction(Request, frozen=True):
+    """OCPP 1.6 §6.45."""
+
+    connector_id: Connector | None
+    id_tag: IdTag | None
+    meter_start: WattHours | None
+    timestamp: Time | None
+    reservation_id: Number | None = None
+
+
+# fmt: off
+Context = Literal[
+    "Interruption.Begin", "Interruption.End", "Sample.Clock", "Sample.Periodic", "Transaction.Begin",
+    "Transaction.End", "Trigger", "Other",
+]
+# fmt: on
+# fmt: off
+Measurand = Literal[
+    "Energy.Active.Export.Register", "Energy.Active.Import.Register", "Energy.Reactive.Export.Register",
+    "Energy.Reactive.Import.Register", "Energy.Active.Export.Interval", "Energy.Active.Import.Interval",
+    "Energy.Reactive.Export.Interval", "Energy.Reactive.Import.Interval", "Power.Active.Export",
+    "Power.Active.Import", "Power.Offered", "Power.Reactive.Export", "Power.Reactive.Import", "Power.Factor",
+    "Current.Import", "Current.Export", "Current.Offered", "Voltage", "Frequency", "Temperature", "SoC", "RPM",
+]
+# fmt: on
+Phase = Literal["L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L1"]
+Location = Literal["Cable", "EV", "Inlet", "Outlet", "Body"]
+# fmt: off
+Unit = Literal[
+    "Wh", "kWh", "varh", "kvarh", "W", "kW", "VA", "kVA", "var", "kvar", "A", "V", "K", "Celcius", "Celsius",
+    "Fahrenheit", "Percent", "Hertz",
+]
+# fmt: on
+
+
+class SampledValue(Request, frozen=True):
+    """OCPP 1.6 §7.43."""
+
+    value: Annotated[str, Meta(extra={"rule": "Q-85"})]
+    context: Annotated[Context, Meta(extra={"rule": "Q-89"})] = "Sample.Periodic"
+    format: Annotated[Literal["Raw", "SignedData"], Meta(extra={"rule": "Q-89"})] = "Raw"
+    measurand: Annotated[Measurand, Meta(extra={"rule": "Q-89"})] = "Energy.Active.Import.Register"
+    phase: Annotated[Phase, Meta(extra={"rule": "Q-89"})] | None = None
+    location: Annotated[Location, Meta(extra={"rule": "Q-89"})] = "Outlet"
+    unit: Annotated[Unit, Meta(extra={"rule": "Q-87"})] | None = None
+
+
+class MeterValue(Request, frozen=True):
+    """OCPP 1.6 §7.33."""
+
+    timestamp: Time | None
+    sampled_value: Annotated[tuple[SampledValue, ...], Meta(min_length=1, extra={"rule": "Q-86"})] | None
+
+
+class MeterValues(Request, frozen=True):
+    """OCPP 1.6 §6.31."""
+
+    connector_id: Connector | None
+    meter_value: Annotated[tuple[MeterValue, ...], Meta(min_length=1, extra={"rule": "Q-86"})] | None
+    transaction_id: Number | None = None
+
+
+# fmt: off
+Reason = Literal[
+    "EmergencyStop", "EVDisconnected", "HardReset", "Local", "Other", "PowerLoss", "Reboot", "Remote", "SoftReset",
+    "UnlockCommand", "DeAuthorized",
+]
+# fmt: on
+
+
+class StopTransaction(Request, frozen=True):
+    """OCPP 1.6 §6.49."""
+
+    transaction_id: Number | None
+    meter_stop: WattHours | None
+    timestamp: Time | None
+    id_tag: IdTag | None = None
+    reason: Annotated[Reason, Meta(extra={"rule": "Q-76"})] = "Local"
+    transaction_data: tuple[MeterValue, ...] = ()
+
+
+# fmt: off
+FaultCode = Literal[
+    "ConnectorLockFailure", "EVCommunicationError", "GroundFailure", "HighTemperature", "InternalError",
+    "LocalListConflict", "NoError", "OtherError", "OverCurrentFailure", "PowerMeterFailure", "PowerSwitchFailure",
+    "ReaderFailure", "ResetFailure", "UnderVoltage", "OverVoltage", "WeakSignal",
+]
+# fmt: on
+# fmt: off
+Status = Literal[
+    "Available", "Preparing", "Charging", "SuspendedEVSE", "SuspendedEV", "Finishing", "Reserved", "Unavailable",
+    "Faulted",
+]
+# fmt: on
+
+
+class StatusNotification(Request, frozen=True):
+    """OCPP 1.6 §6.47."""
+
+    connector_id: Connector
+    error_code: Annotated[FaultCode, Meta(extra={"rule": "Q-47"})] | None
+    status: Annotated[Status, Meta(extra={"rule": "Q-47"})]
+    info: Text50 | None = None
+    timestamp: Time | None = None
+    vendor_id: Text255 | None = None
+    vendor_error_code: Text50 | None = None
+
+
+class DataTransfer(Request, frozen=True):
+    """OCPP 1.6 §6.11."""
+
+    vendor_id: Text255
+    message_id: Text50 | None = None
+    data: Annotated[str, Meta(extra={"rule": "Q-119"})] | None = None
+
+
+class DiagnosticsStatusNotification(Request, frozen=True):
+    """OCPP 1.6 §6.17."""
+
+    status: Literal["Idle", "Uploaded", "UploadFailed", "Uploading"]
+
+
+class FirmwareStatusNotification(Request, frozen=True):
+    """OCPP 1.6 §6.19."""
+
+    status: Literal[
+        "Downloaded", "DownloadFailed", "Downloading", "Idle", "InstallationFailed", "Installing", "Installed"
+    ]
+
+
+REASONS, FAULTS = frozenset[str](get_args(Reason)), frozenset[str](get_args(FaultCode))
+
+# ---- in our vocabulary ---------------------------------------------------------------------------------------------
+
+
+class Line(Struct, frozen=True):
+    """A connection as its reports name it, and what the registry says of its station."""
+
+    tenant: TenantId
+    station: StationId
+    gateway: GatewayId
+    reply_to: int
+    record: Station
+    secrets: Secrets
+    epoch: int = 0
+    ports: tuple[tuple[int, int], ...] = ()
+    """(evse, connector) of 1.6's connectors 1, 2, …; empty: each connector is an evse with one connector."""
+
+
+def ports_of(record: Station) -> tuple[tuple[int, int], ...]:
+    """Return what 1.6 counts as connectors 1, 2, … of a station."""
+    return tuple((evse.id, connector.id) for evse in record.evses for connector in evse.connectors)
+
+
+class Heard:
+    """A call of a station's on its way to become a report."""
+
+    def __init__(self, line: Line, call: Call, received: datetime, violations: list[Violation]) -> None:
+        self.line, self.received = line, received
+        self._call, self._violations = call, [*call.violations, *violations]
+
+    def note(self, rule: str, detail: str = "") -> None:
+        self._violations.append(Violation(rule, detail))
+
+    def common(self, at: datetime | None = None) -> dict[str, Any]:
+        """Return what all reports have. To be asked for last: it closes the list of violations."""
+        line = self.line
+        return {
+            "at": at or self.received,
+            "tenant": line.tenant,
+            "station": line.station,
+            "gateway": line.gateway,
+            "reply_to": line.reply_to,
+            "epoch": line.epoch,
+            "message_id": self._call.id,
+            "frame": self._call.frame,
+            "violations": tuple(self._violations),
+        }
+
+    def place(self, connector: int | None) -> tuple[int, int]:
+        """Return the evse and connector that 1.6's `connector` is."""
+        ports = self.line.ports
+        if connector is None or connector <= 0:
+            if connector:
+                self.note("M-07", "negative connector")
+            return 0, 0
+        if not ports:
+            return connector, 1
+        if connector <= len(ports):
+            return ports[connector - 1]
+        self.note("C-072", f"connector {connector} is not in the registry")
+        return connector, 1
+
+    def charging_place(self, connector: int | None) -> tuple[int, int]:
+        """Return where a car charges: connector 0 of a station with a single one is that one (Q-49)."""
+        if not connector and len(self.line.ports) == 1:
+            self.note("Q-49", "connector 0 charges")
+            return self.line.ports[0]
+        if not connector:
+            self.note("M-04", "connector 0 cannot charge")
+        return self.place(connector)
+
+    def token(self, uid: str) -> TokenId:
+        if not uid.isprintable() or uid != uid.strip():
+            self.note("Q-55", "blanks or control characters in an id tag")
+        return self.line.secrets.token_id(self.line.tenant, uid)
+
+    def meant(self, text: str | None) -> str | None:
+        """Return `text` unless it says that there is nothing (Q-41, Q-48)."""
+        if text is None or (text.strip() and text not in NOTHING):
+            return text
+        self.note("Q-41", "a text that says nothing")
+        return None
+
+    def plausible(self, at: datetime | None) -> datetime | None:
+        """Note a time that cannot be right: it is kept all the same, for it tells a repetition from something new (X-43)."""
+        if at is not None and not OLDEST <= at <= self.received + timedelta(days=1):
+            self.note("X-43", "the station's clock is wrong")
+        return at
+
+
+NOTHING = frozenset({"null", "NULL", "None"})
+OLDEST = datetime(2015, 1, 1, tzinfo=UTC)
+
+
+def booted(heard: Heard, said: BootNotification) -> StationBooted:
+    vendor, model = heard.meant(said.charge_point_vendor), heard.meant(said.charge_point_model)
+    if not vendor or not model:
+        heard.note("Q-41", "no vendor or model")
+    return StationBooted(
+        vendor=vendor or "",
+        model=model or "",
+        serial_number=heard.meant(said.charge_point_serial_number),
+        box_serial_number=heard.meant(said.charge_box_serial_number),
+        firmware_version=heard.meant(said.firmware_version),
+        iccid=heard.meant(said.iccid),
+        imsi=heard.meant(said.imsi),
+        meter_type=heard.meant(said.meter_type),
+        meter_serial_number=heard.meant(said.meter_serial_number),
+        status=heard.line.record.boot_status,
+        interval_s=heard.line.record.heartbeat_s,
+        **heard.common(),
+    )
+
+
+def beat(heard: Heard, _: Heartbeat) -> HeartbeatReceived:
+    return HeartbeatReceived(**heard.common())
+
+
+def presented(heard: Heard, said: Authorize) -> TokenPresented:
+    token = heard.token(said.id_tag)
+    return TokenPresented(token=token, masked_uid=mask(said.id_tag), **heard.common())
+
+
+def started(heard: Heard, said: StartTransaction) -> TransactionStarted:
+    evse, connector = heard.charging_place(said.connector_id)
+    uid = said.id_tag or ""
+    token, at = heard.token(uid), heard.plausible(said.timestamp)
+    if said.reservation_id is not None and said.reservation_id <= 0:
+        heard.note("Q-71", "reservation 0 is none")
+    return TransactionStarted(
+        evse=evse,
+        connector=connector,
+        token=token,
+        masked_uid=mask(uid),
+        meter_wh=said.meter_start,
+        reservation=said.reservation_id if (said.reservation_id or 0) > 0 else None,
+        at_is_ours=at is None,
+        **heard.common(at),
+    )
+
+
+def read(heard: Heard, said: MeterValues) -> MetersRead:
+    evse, connector = heard.place(said.connector_id)
+    taken = readings(heard, said.meter_value or ())
+    return MetersRead(
+        evse=evse,
+        connector=connector,
+        transaction=transaction(said.transaction_id),
+        readings=taken,
+        **heard.common(taken[-1].at if taken else None),
+    )
+
+
+def ended(heard: Heard, said: StopTransaction) -> TransactionEnded:
+    at, taken = heard.plausible(said.timestamp), readings(heard, said.transaction_data)
+    token = None if said.id_tag is None else heard.token(said.id_tag)
+    return TransactionEnded(
+        transaction=transaction(said.transaction_id) or TransactionId(""),
+        meter_wh=said.meter_stop,
+        reason=said.reason if said.reason in REASONS else "Other",
+        token=token,
+        masked_uid="" if said.id_tag is None else mask(said.id_tag),
+        readings=taken,
+        at_is_ours=at is None,
+        **heard.common(at),
+    )
+
+
+def status_reported(heard: Heard, said: StatusNotification) -> ConnectorStatusReported:
+    evse, connector = heard.place(said.connector_id)
+    at, code = heard.plausible(said.timestamp), said.error_code or "NoError"
+    return ConnectorStatusReported(
+        evse=evse,
+        connector=connector,
+        status=said.status,
+        error_code=code if code in FAULTS else "OtherError",
+        info=heard.meant(said.info) or (None if code in FAULTS else code),
+        vendor_id=heard.meant(said.vendor_id),
+        vendor_error_code=heard.meant(said.vendor_error_code),
+        at_is_ours=at is None,
+        **heard.common(at),
+    )
+
+
+def transferred(heard: Heard, said: DataTransfer) -> DataTransferred:
+    return DataTransferred(
+        vendor_id=said.vendor_id, vendor_message_id=said.message_id, data=said.data, **heard.common()
+    )
+
+
+def diagnostics(heard: Heard, said: DiagnosticsStatusNotification) -> DiagnosticsStatusReported:
+    return DiagnosticsStatusReported(status=said.status, **heard.common())
+
+
+def firmware(heard: Heard, said: FirmwareStatusNotification) -> FirmwareStatusReported:
+    return FirmwareStatusReported(status=said.status, **heard.common())
+
+
+def transaction(number: int | None) -> TransactionId | None:
+    return None if number is None else TransactionId(str(number))
+
+
+def readings(heard: Heard, said: tuple[MeterValue, ...]) -> tuple[Reading, ...]:
+    return tuple(
+        Reading(
+            at=heard.plausible(value.timestamp) or heard.received, samples=samples(heard, value.sampled_value or ())
+        )
+        for value in said
+    )
+
+
+def samples(heard: Heard, said: tuple[SampledValue, ...]) -> tuple[Sample, ...]:
+    return tuple(found for value in said if (found := sample(heard, value)) is not None)
+
+
+def sample(heard: Heard, said: SampledValue) -> Sample | None:
+    """Return one value of a meter, or None if it says no number; signed data stay untouched (X-49)."""
+    signed = said.format == "SignedData"
+    value = said.value
+    if not signed:
+        found = normalise.number(value)
+        if found is None:
+            heard.note("Q-85", "a value that is no number")
+            return None
+        value, plain = found
+        if not plain:
+            heard.note("Q-85", "a value written otherwise")
+    unit = "Celsius" if said.unit == "Celcius" else said.unit or ""
+    return Sample(value, said.measurand, unit, said.phase, said.context, said.location, signed)
+
+
+# ---- answers -------------------------------------------------------------------------------------------------------
+
+
+class IdTagInfo(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """OCPP 1.6 §7.27."""
+
+    status: TokenStatus
+    expiry_date: str | UnsetType = UNSET
+    parent_id_tag: str | UnsetType = UNSET
+
+
+def id_tag_info(info: TokenInfo) -> IdTagInfo:
+    """A parent id tag that does not fit is not sent (X-32)."""
+    return IdTagInfo(
+        info.status,
+        timestamp(info.expires_at) if info.expires_at else UNSET,
+        info.group if info.group and len(info.group) <= 20 else UNSET,
+    )
+
+
+def timestamp(moment: datetime) -> str:
+    """Return the only form of a time that all stations understand: `2026-01-31T12:00:00.000Z` (Q-43)."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def boot_answer(report: Any, now: datetime) -> bytes:
+    return b'{"status":"%b","currentTime":"%b","interval":%d}' % (
+        report.status.encode(),
+        timestamp(now).encode(),
+        report.interval_s,
+    )
+
+
+def time_answer(_: Any, now: datetime) -> bytes:
+    return b'{"currentTime":"%b"}' % timestamp(now).encode()
+
+
+def empty_answer(_: Any, __: datetime) -> bytes:
+    return b"{}"
+
+
+def transfer_answer(report: Any, _: datetime) -> bytes:
+    return b'{"status":"%b"}' % report.status.encode()
+
+
+def decided_elsewhere(_: Any, __: datetime) -> None:
+    return None
+
+
+def stop_answer(report: Any, _: datetime) -> bytes | None:
+    """Only a stop that names a token waits for a decision."""
+    return b"{}" if report.token is None else None
+
+
+class Row(Generic[R]):
+    """An action that stations ask of us: how it is read, what it reports, and how it is answered."""
+
+    def __init__(
+        self,
+        request: type[R],
+        report: Callable[[Heard, R], CallReport],
+        answer: Callable[[Any, datetime], bytes | None],
+    ) -> None:
+        self.reader = normalise.Reader(request)
+        self.report, self.answer = report, answer
+
+
+ACTIONS: dict[str, Row[Any]] = {
+    "BootNotification": Row(BootNotification, booted, boot_answer),
+    "Heartbeat": Row(Heartbeat, beat, time_answer),
+    "Authorize": Row(Authorize, presented, decided_elsewhere),
+    "StartTransaction": Row(StartTransaction, started, decided_elsewhere),
+    "MeterValues": Row(MeterValues, read, empty_answer),
+    "StopTransaction": Row(StopTransaction, ended, stop_answer),
+    "StatusNotification": Row(StatusNotification, status_reported, empty_answer),
+    "DataTransfer": Row(DataTransfer, transferred, transfer_answer),
+    "DiagnosticsStatusNotification": Row(DiagnosticsStatusNotification, diagnostics, empty_answer),
+    "FirmwareStatusNotification": Row(FirmwareStatusNotification, firmware, empty_answer),
+}
+"""What stations may ask of us."""
+
+# fmt: off
+NOT_SUPPORTED = frozenset(
+    {
+        "SecurityEventNotification", "SignCertificate", "SignedFirmwareStatusNotification",
+        "LogStatusNotification", "CancelReservation", "CertificateSigned", "ChangeAvailability",
+        "ChangeConfiguration", "ClearCache", "ClearChargingProfile", "DeleteCertificate", "ExtendedTriggerMessage",
+        "GetCompositeSchedule", "GetConfiguration", "GetDiagnostics", "GetInstalledCertificateIds",
+        "GetLocalListVersion", "GetLog", "InstallCertificate", "RemoteStartTransaction", "RemoteStopTransaction",
+        "ReserveNow", "Reset", "SendLocalList", "SetChargingProfile", "SignedUpdateFirmware", "TriggerMessage",
+        "UnlockConnector", "UpdateFirmware",
+    }
+)
+# fmt: on
+"""Actions of OCPP 1.6 that go the other way, or that we do not take part in."""
+
+
+def report(line: Line, call: Call, received: datetime) -> CallReport:
+    """Return what a call of the station's reports; `CallRefused` if it can only be answered with an error."""
+    row = ACTIONS.get(call.action)
+    if row is None:
+        code: ErrorCode = "NotSupported" if call.action in NOT_SUPPORTED else "NotImplemented"
+        return refused(line, Broken(call, code, "This action is not one that we take part in."), received)
+    try:
+        said, violations = row.reader.read(call.payload, lenient=call.action in ALWAYS_ANSWERED)
+    except normalise.Unfit as unfit:
+        return refused(line, Broken(call, unfit.code, unfit.description), received)
+    return row.report(Heard(line, call, received, violations), said)
+
+
+def refused(line: Line, broken: Broken, received: datetime) -> CallRefused:
+    """Return the report of a call that is answered with an error."""
+    heard = Heard(line, broken.call, received, [])
+    return CallRefused(action=broken.call.action, code=broken.code, description=broken.description, **heard.common())
+
+
+def answer(action: str, said: CallReport, now: datetime) -> bytes | None:
+    """Return the payload that answers a call by itself; None if somebody else decides what the answer is."""
+    return ACTIONS[action].answer(said, now)
+
+
+class NoAnswer(Exception):
+    """A decision that OCPP 1.6 has no words for."""
+
+
+def decided(decision: AuthorizeAnswered | StartAnswered | StopAnswered) -> bytes:
+    """Return the payload that tells the station what has been decided, or raise `NoAnswer`."""
+    match decision:
+        case StartAnswered():
+            return start_answer(decision.info, decision.transaction)
+        case AuthorizeAnswered() | StopAnswered():
+            return token_answer(decision.info) if decision.info else b"{}"
+
+
+def token_answer(info: TokenInfo) -> bytes:
+    return msgspec.json.encode({"idTagInfo": id_tag_info(info)})
+
+
+def start_answer(info: TokenInfo, given: TransactionId) -> bytes:
+    """OCPP 1.6 §6.46: always with a transaction id, which is a positive 32-bit integer."""
+    number = int(given) if given.isascii() and given.isdecimal() else 0
+    if not 0 < number < 1 << 31:
+        raise NoAnswer(f"{given} is no transaction id of OCPP 1.6")
+    return msgspec.json.encode({"transactionId": number, "idTagInfo": id_tag_info(info)})
+
+
+def proposed(start: TransactionStarted) -> TransactionId:
+    """Return the transaction id for a start that nobody decided on: the same however often it is repeated.
+
+    It lies from 2^30 on, where no decided one does.
+    """
+    at = "" if start.at_is_ours else start.at.astimezone(UTC).isoformat()
+    content = f"{start.tenant}/{start.station}/{start.evse}/{start.connector}/{start.token}/{at}/{start.meter_wh}"
+    digest = hashlib.blake2b(content.encode(), digest_size=4).digest()
+    return TransactionId(str((1 << 30) + int.from_bytes(digest) % (1 << 30)))
+
+
+def undecided(said: CallReport, status: TokenStatus) -> tuple[TransactionId | None, bytes]:
+    """Return what a call is answered with that nobody decided on in time: a start's transaction id, and the payload."""
+    if isinstance(said, TransactionStarted):
+        given = proposed(said)
+        return given, start_answer(TokenInfo(status), given)
+    return None, token_answer(TokenInfo(status))
+
+
+# ---- our calls -----------------------------------------------------------------------------------------------------
+
+
+class RemoteStartTransaction(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """OCPP 1.6 §6.33."""
+
+    id_tag: str
+    connector_id: int | UnsetType = UNSET
+
+
+class RemoteStopTransaction(Struct, frozen=True, rename="camel"):
+    """OCPP 1.6 §6.35."""
+
+    transaction_id: int
+
+
+class CannotAsk(Exception):
+    """A call that OCPP 1.6 has no words for. The message says why."""
+
+
+def ask(line: Line, asked: CallAsked, open_sealed: Callable[[Sealed], str]) -> Ask:
+    """Return our call in OCPP 1.6, or raise `CannotAsk`. `CannotOpen` passes through."""
+    match asked.call:
+        case StartCharging():
+            uid = open_sealed(asked.call.uid)
+            if not 0 < len(uid) <= 20:
+                raise CannotAsk("an id tag has 1 to 20 characters")
+            connector = connector_of(line, asked.call.evse, asked.call.connector)
+            return _ask(
+                asked,
+                "RemoteStartTransaction",
+                RemoteStartTransaction(uid, connector),
+                RemoteStartTransaction("***", connector),
+                secret=uid,
+            )
+        case StopCharging(transaction=given):
+            if not re.fullmatch(r"-?[0-9]{1,10}", given) or abs(int(given)) >= 1 << 31:
+                raise CannotAsk("a transaction id is a 32-bit integer")
+            stop = RemoteStopTransaction(int(given))
+            return _ask(asked, "RemoteStopTransaction", stop, stop)
+
+
+def _ask(asked: CallAsked, action: str, payload: Struct, shown: Struct, *, secret: str = "") -> Ask:
+    id = str(uuid4())
+    return Ask(
+        id,
+        asked.command,
+        action,
+        protocol.call_frame(id, action, payload),
+        protocol.call_frame(id, action, shown),
+        asked.expires_at,
+        secret,
+    )
+
+
+def connector_of(line: Line, evse: int | None, connector: int | None) -> int | UnsetType:
+    """Return 1.6's number of a connector; UNSET where any will do."""
+    if evse is None or evse <= 0:
+        return UNSET
+    for number, (of_evse, id) in enumerate(line.ports, start=1):
+        if of_evse == evse and connector in (None, id):
+            return number
+    return evse
+
+
+class _Answer(Struct, frozen=True):
+    status: str = ""
+
+
+_ANSWER: msgspec.json.Decoder[_Answer] = msgspec.json.Decoder(_Answer)
+WORDS = {word.casefold(): word for word in ("Accepted", "Rejected")}
+
+
+def outcome(line: Line, answered: Answered, now: datetime) -> CallAnswered | CallFailed:
+    """Return what the answer to our call says. Both actions so far answer Accepted or Rejected."""
+    common: dict[str, Any] = {
+        "at": now,
+        "tenant": line.tenant,
+        "station": line.station,
+        "gateway": line.gateway,
+        "reply_to": line.reply_to,
+        "epoch": line.epoch,
+        "command": answered.ask.command,
+        "frame": answered.frame,
+        "late": answered.late,
+    }
+    try:
+        said = _ANSWER.decode(answered.payload).status
+    except ValueError:
+        said = ""
+    status = WORDS.get(said.strip().casefold())
+    if status is None:
+        return CallFailed(**common, reason="Invalid", description="the answer is neither Accepted nor Rejected")
+    spelt = () if status == said else (Violation("C-045", "the status is spelt otherwise"),)
+    return CallAnswered(**common, status=status, violations=answered.violations + spelt)

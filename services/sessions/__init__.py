@@ -1,0 +1,1 @@
+"""Turns what stations report, and what is decided about tokens, into sessions: exactly one per transaction."""

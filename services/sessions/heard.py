@@ -1,0 +1,28 @@
+"""What the rules hear: a message, and what the directory knows of its station."""
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from contracts.event import SiteId
+from contracts.stations import Call
+from services.sessions.state import LONGEST_MESSAGE_ID
+
+E_co = TypeVar("E_co", covariant=True)
+
+
+class Heard(Struct, Generic[E_co], frozen=True):
+    """A message; the site and its zone as they are when it is heard, to be frozen in a session that begins with it."""
+
+    event: E_co
+    id: str
+    """The `ce_id` of its record."""
+    offline: bool = False
+    """It was recorded more than 120 s after it happened (X-40)."""
+    site: SiteId | None = None
+    time_zone: str = "UTC"
+
+
+def can_wait(call: Call) -> bool:
+    """Return whether a call can be answered later: an id of unusual length is not worth remembering."""
+    return len(call.message_id) <= LONGEST_MESSAGE_ID

@@ -1,0 +1,92 @@
+"""Past starts, so that a repetition is known for one long after its session has been forgotten (X-10).
+
+One row of 37 bytes each: 16 bytes that digest what the start said, the session's uuid, the transaction id, the status that
+the station has been told. A row is only pushed out by `KEPT` newer starts of the same station, which a station delivers after the one it
+still repeats: 512 are three months at six a day, and take 25 KiB of the state's JSON.
+"""
+
+import struct
+from datetime import UTC
+from hashlib import blake2b
+from typing import NamedTuple, get_args
+from uuid import UUID
+
+from contracts.authorizations import TokenStatus
+from contracts.event import SessionId, TransactionId
+from contracts.sessions import SessionStarted
+from contracts.stations import TransactionStarted
+
+KEPT = 512
+ROW = struct.Struct(">16s16sIB")
+SESSION = 16
+STATUSES: tuple[TokenStatus | None, ...] = (None, *get_args(TokenStatus))
+"""By their number in a row; only ever appended to."""
+
+
+class Past(NamedTuple):
+    """A start that has been heard. `transaction` None: the station had given it itself."""
+
+    session: SessionId
+    transaction: TransactionId | None
+    status: TokenStatus | None
+
+
+def digest(start: TransactionStarted | SessionStarted, meter_wh: int | None) -> bytes:
+    """Return 16 bytes of what makes a start this one (X-10); the token's id is that of its folded uid."""
+    at = start.at.astimezone(UTC).isoformat()
+    return blake2b(f"{start.evse}/{start.connector}/{start.token}/{at}/{meter_wh}".encode(), digest_size=16).digest()
+
+
+def find(past: bytes, said: bytes) -> Past | None:
+    """Return the start that said the same."""
+    at = _row(past, said, 0)
+    if at is None:
+        return None
+    _, session, transaction, status = ROW.unpack_from(past, at)
+    name = TransactionId(str(transaction)) if transaction else None
+    return Past(SessionId(str(UUID(bytes=session))), name, STATUSES[status])
+
+
+def add(past: bytes, said: bytes, session: SessionId, transaction: TransactionId) -> bytes:
+    """Return `past` with one more start, and without the oldest that are too many."""
+    row = ROW.pack(said, UUID(session).bytes, _number(transaction), 0)
+    return (past + row)[-KEPT * ROW.size :]
+
+
+def tell(past: bytes, session: SessionId, status: TokenStatus) -> bytes:
+    """Return `past` with what the station has been told about a session."""
+    return _changed(past, session, status=STATUSES.index(status))
+
+
+def rename(past: bytes, session: SessionId, transaction: TransactionId) -> bytes:
+    """Return `past` with another transaction id for a session."""
+    return _changed(past, session, transaction=_number(transaction))
+
+
+def _changed(past: bytes, session: SessionId, *, transaction: int | None = None, status: int | None = None) -> bytes:
+    key = UUID(session).bytes
+    at = _row(past, key, SESSION)
+    if at is None:
+        return past
+    said, _, old_transaction, old_status = ROW.unpack_from(past, at)
+    row = ROW.pack(
+        said,
+        key,
+        old_transaction if transaction is None else transaction,
+        old_status if status is None else status,
+    )
+    return past[:at] + row + past[at + ROW.size :]
+
+
+def _row(past: bytes, value: bytes, column: int) -> int | None:
+    """Return where the row begins that holds `value` in a column."""
+    at = past.find(value)
+    while at >= 0 and at % ROW.size != column:
+        at = past.find(value, at + 1)
+    return None if at < 0 else at - column
+
+
+def _number(transaction: TransactionId) -> int:
+    """Return an id of ours as a number; 0 for one that a station made up (OCPP 2.x)."""
+    ours = transaction.isascii() and transaction.isdigit() and len(transaction) <= 10
+    return int(transaction) if ours and int(transaction) < 2**31 else 0

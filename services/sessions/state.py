@@ -1,0 +1,160 @@
+"""What is remembered of one station: little enough to be written with every change of it.
+
+Everything is bounded, at the worst of all at once by about 100 KiB; an ordinary station takes 5 to 30.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from contracts.authorizations import Purpose, TokenInfo
+from contracts.event import GatewayId, Instant, SessionId, TokenId, TransactionId
+from services.sessions.meter import Span
+
+OPEN = 32
+"""Sessions that can be open at once: more than any station has connectors."""
+CLOSED = 64
+"""Sessions that are over and can still be asked about: those with a real stop are forgotten first."""
+REPORTS = 32
+"""The latest starts and stops, by their `ce_id`, so that a decision finds its session."""
+WAITING = 16
+"""Answers that are owed, and decisions that came early."""
+FRAMES = 64
+"""The latest `MetersRead`, as digests of 8 bytes, so that one said again is not taken twice."""
+NAMES = 4
+"""Former transaction ids of a session."""
+LONGEST_MESSAGE_ID = 255
+"""In characters: a call with a longer one is left to the gateway."""
+LONGEST_TRANSACTION = 40
+"""In characters: nobody was given a longer id (OCPP 2.x allows 36)."""
+
+
+class Begun(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A session whose start has been heard."""
+
+    id: SessionId
+    transaction: TransactionId
+    names: tuple[TransactionId, ...] = ()
+    evse: int
+    connector: int
+    token: TokenId
+    started_at: Instant
+    start_missing: bool = False
+    start_wh: int | None = None
+    register_wh: int | None = None
+    info: TokenInfo | None = None
+    """What the station has been told about the token."""
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start_wh, self.register_wh)
+
+    def is_called(self, transaction: TransactionId) -> bool:
+        return transaction == self.transaction or transaction in self.names
+
+
+class Charging(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """It goes on. `newest`: the newest time of each series of samples, in ms since 1970."""
+
+    newest: dict[str, int] = {}
+
+    @property
+    def accepted(self) -> bool:
+        return self.info is not None and self.info.status == "Accepted"
+
+
+class Presumed(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """It must be over, but nobody has said so."""
+
+
+class Ended(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Its stop has been heard."""
+
+    stopped_at: Instant
+    stop_wh: int | None = None
+
+
+class Quarantined(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """A stop whose start has not been heard."""
+
+    id: SessionId
+    report: str
+    transaction: TransactionId
+    stopped_at: Instant
+    stop_wh: int | None = None
+    token: TokenId | None = None
+    reason: str
+
+
+Closed = Presumed | Ended | Quarantined
+Session = Charging | Closed
+
+
+class Owed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An answer that a station waits for."""
+
+    report: str
+    session: SessionId
+    purpose: Purpose
+    message_id: str
+    gateway: GatewayId
+    reply_to: int
+    epoch: int
+
+
+class Early(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A decision about a report that has not been heard yet."""
+
+    report: str
+    at: Instant
+    purpose: Purpose
+    info: TokenInfo
+    undecided: bool = False
+    transaction: TransactionId | None = None
+
+
+class Station(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """What has become of a station's transactions. `last` is the last transaction id that was given."""
+
+    last: int = 0
+    open: tuple[Charging, ...] = ()
+    closed: tuple[Closed, ...] = ()
+    past: bytes = b""
+    frames: bytes = b""
+    reports: tuple[tuple[str, SessionId], ...] = ()
+    owed: tuple[Owed, ...] = ()
+    early: tuple[Early, ...] = ()
+
+    def sessions(self) -> Iterator[Session]:
+        """Return all that are remembered: those that go on, then the others, the latest first."""
+        yield from self.open
+        yield from reversed(self.closed)
+
+    def session(self, id: SessionId) -> Session | None:
+        return next((session for session in self.sessions() if session.id == id), None)
+
+    def called(self, transaction: TransactionId) -> Charging | Presumed | Ended | None:
+        """Return the session that the station calls so by any of its ids; placeholders name none (X-12)."""
+        if not is_name(transaction):
+            return None
+        begun = (session for session in self.sessions() if not isinstance(session, Quarantined))
+        return next((session for session in begun if session.is_called(transaction)), None)
+
+    def open_at(self, evse: int, connector: int) -> Charging | None:
+        return next((s for s in self.open if (s.evse, s.connector) == (evse, connector)), None)
+
+    def reported(self, report: str) -> SessionId | None:
+        """Return the session that a start or stop was about."""
+        return next((session for id, session in self.reports if id == report), None)
+
+    def early_for(self, report: str) -> list[Early]:
+        """Return what was decided early about a report; what the station has been told already comes first."""
+        return sorted((early for early in self.early if early.report == report), key=lambda early: not early.undecided)
+
+    def owed_for(self, report: str) -> Owed | None:
+        return next((owed for owed in self.owed if owed.report == report), None)
+
+
+def is_name(transaction: TransactionId) -> bool:
+    """Return whether an id names anything: 0 and -1 stand for none, and nobody was given one that long."""
+    return transaction not in {"", "0"} and not transaction.startswith("-") and len(transaction) <= LONGEST_TRANSACTION

@@ -1,0 +1,327 @@
+"""Takes records into the tables, exactly once in effect: rows and positions change in one transaction."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Table
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from chassis import clock, kafka, metrics, sql
+from chassis.kafka import Batches, Chunk, Record
+from chassis.logs import log
+from chassis.service import Service
+from chassis.settings import Settings
+from contracts import tables
+from contracts.cloudevents import Unreadable
+from contracts.topics import ACCESS, AUTHORIZATIONS, DIRECTORY, OPERATIONS, REGISTRY, SESSIONS, SITES, TOKENS
+from services.views import rows, store
+from services.views.rows import Changes, Key, Mark, Operation, Row, Step, Unfit
+from services.views.store import Partition, Position
+
+TOPICS = (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, AUTHORIZATIONS, SESSIONS, OPERATIONS)
+"""Only what is kept for ever or compacted, so that the tables can be rebuilt at any time."""
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+WATCH_S = 1.0
+
+_CHANGES_NOTHING = b"voltstream.TokenDecided"
+"""The most frequent event of `authorizations`: it need not even be decoded."""
+_ROWS_KEPT = 10_000
+"""How many rows of sessions and commands stay in memory: most that have just changed soon change again."""
+
+T = TypeVar("T")
+
+
+class Rewound(Exception):
+    """The tables have been emptied: what is to come next is not what we have."""
+
+
+class Interrupted(Exception):
+    """The process is asked to stop while it waits for the database."""
+
+
+async def serve(settings: Settings, service: Service) -> None:
+    """Keep the tables current until asked to stop."""
+    engine = sql.build(settings)
+    try:
+        await sql.until_there(engine, report=log.warning)
+        await sql.migrate(engine, MIGRATIONS, tables.REVISION)
+        while not service.stopping.is_set():
+            try:
+                await Views(engine, service.stopping).run(settings, service.ready)
+            except Rewound as rewound:
+                log.warning("reading anew", why=str(rewound))
+    finally:
+        await engine.dispose()
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the database to today's shape."""
+    engine = sql.build(settings)
+    try:
+        await sql.until_there(engine, report=log.warning)
+        await sql.migrate(engine, MIGRATIONS, tables.REVISION)
+    finally:
+        await engine.dispose()
+
+
+async def rebuild(settings: Settings) -> None:
+    """Empty the tables. The service, running or started next, reads the whole log into them anew."""
+    await migrate(settings)
+    engine = sql.build(settings)
+    try:
+        async with sql.writing(engine) as connection:
+            await store.empty(connection)
+    finally:
+        await engine.dispose()
+
+
+class Views:
+    """The tables, and how far each partition has been taken into them."""
+
+    def __init__(self, engine: AsyncEngine, stopping: asyncio.Event | None = None) -> None:
+        self._engine = engine
+        self._stopping = stopping or asyncio.Event()
+        self._reached: dict[Partition, int] = {}
+        self._kept: dict[tuple[Table, Key], Row] = {}
+        """Rows as of `_reached`, the longest unchanged first."""
+        self._busy = asyncio.Lock()
+
+    # ---- the process ----
+
+    async def run(self, settings: Settings, ready: Callable[[], None]) -> None:
+        """Read until asked to stop; raises `Rewound` when the tables have been emptied meanwhile."""
+        tasks = [asyncio.create_task(work) for work in (self._read(settings, ready), self._watch(), self._stop())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            async with self._busy:  # the batch in hand is finished first
+                for task in tasks:
+                    task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, Interrupted):
+                raise outcome
+
+    async def _read(self, settings: Settings, ready: Callable[[], None]) -> None:
+        async with Batches(settings, "views", TOPICS, positions=self.positions) as batches:
+            ready()
+            async for chunks in batches:
+                await self.apply(chunks)
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+
+    async def _watch(self) -> None:
+        """Notice emptied tables also where no record comes."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            async with self._busy:
+                await self._patiently(self._check)
+
+    async def _check(self) -> None:
+        async with sql.reading(self._engine) as connection:
+            standing = await store.look(connection, self._reached)
+        for partition in self._reached:
+            self._not_rewound(partition, standing)
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work`, again and again while the database is away."""
+        for delay in sql.delays():
+            try:
+                return await work()
+            except (SQLAlchemyError, OSError) as error:
+                if not sql.away(error):
+                    raise
+                log.warning("waiting for the database", why=sql.said(error), retry_s=round(delay, 1))
+            if await self._asked_to_stop_within(delay):
+                break
+        raise Interrupted
+
+    async def _asked_to_stop_within(self, delay: float) -> bool:
+        try:
+            async with asyncio.timeout(delay):
+                return await self._stopping.wait()
+        except TimeoutError:
+            return False
+
+    # ---- positions ----
+
+    async def positions(self, assigned: set[Partition]) -> dict[Partition, int]:
+        """Return where to go on; a partition that is not named has never been read."""
+        async with self._busy:
+            return await self._patiently(lambda: self._take_over(assigned))
+
+    async def _take_over(self, assigned: set[Partition]) -> dict[Partition, int]:
+        async with sql.writing(self._engine) as connection:
+            await store.declare(connection, assigned)
+            standing = await store.look(connection, assigned)
+        self._reached = {partition: position.next for partition, position in standing.items()}
+        self._kept.clear()
+        return {partition: reached for partition, reached in self._reached.items() if reached}
+
+    def _not_rewound(self, partition: Partition, standing: dict[Partition, Position]) -> None:
+        reached = self._reached.get(partition, 0)
+        if partition not in standing or standing[partition].next < reached:
+            raise Rewound(
+                f"the tables have been emptied: {partition[0]}, partition {partition[1]}, is not at {reached}"
+            )
+
+    # ---- records ----
+
+    async def apply(self, chunks: Sequence[Chunk]) -> None:
+        """Take in `chunks`, however often they come. What the tables hold already changes nothing."""
+        async with self._busy:
+            taken = await self._patiently(lambda: self._transact(chunks))
+        self._account(taken)
+
+    async def _transact(self, chunks: Sequence[Chunk]) -> "Taken":
+        async with sql.writing(self._engine) as connection:
+            names = [(chunk.topic.name, chunk.partition) for chunk in chunks]
+            standing = await store.look(connection, names, lock=True)
+            for name in names:
+                self._not_rewound(name, standing)
+                if standing[name].next != self._reached.get(name):  # others have gone on from there
+                    self._kept.clear()
+            taken = _heard(chunks, standing)
+            if taken.reached:
+                await self._write(connection, taken)
+        self._reached |= {name: position.next for name, position in (standing | taken.reached).items()}
+        self._keep(taken.stepped)
+        return taken
+
+    async def _write(self, connection: AsyncConnection, taken: "Taken") -> None:
+        await self._step(connection, taken)
+        await store.write(connection, taken.changes)
+        if tenants := {key[0] for key in taken.changes.puts.get(tables.unknown_tokens, {})}:
+            await store.forget_unknown_tokens(connection, tenants, tables.UNKNOWN_TOKENS_KEPT)
+        if newest := {
+            number: position.newest
+            for (topic, number), position in taken.reached.items()
+            if topic == DIRECTORY.name and position.newest
+        }:
+            await store.forget_changes(connection, newest, timedelta(days=tables.CHANGES_KEPT_DAYS))
+        await store.move(connection, taken.reached)
+
+    async def _step(self, connection: AsyncConnection, taken: "Taken") -> None:
+        """Let each session and command follow from what it was."""
+        missing: dict[Table, dict[Key, None]] = {}
+        for step, _ in taken.steps:
+            if (step.table, step.key) not in self._kept:
+                missing.setdefault(step.table, {})[step.key] = None
+        before = self._kept.copy()
+        for table, keys in missing.items():
+            before |= {(table, key): row for key, row in (await store.load(connection, table, keys)).items()}
+        for step, record in taken.steps:
+            name = (step.table, step.key)
+            try:
+                taken.stepped[name] = rows.stepped(taken.stepped.get(name) or before.get(name), step)
+            except Unfit as error:
+                taken.skipped.append((record, error))
+        for (table, key), row in taken.stepped.items():
+            taken.changes.add(rows.difference(table, before.get((table, key)), row))
+
+    def _keep(self, stepped: dict[tuple[Table, Key], Row]) -> None:
+        for name, row in stepped.items():
+            self._kept.pop(name, None)
+            self._kept[name] = row
+        for name in list(islice(self._kept, max(0, len(self._kept) - _ROWS_KEPT))):
+            del self._kept[name]
+
+    def _account(self, taken: "Taken") -> None:
+        for record, error in taken.skipped:
+            metrics.UNREADABLE.labels(record.topic.name).inc()
+            log.error(
+                "left out of the tables; it stays in the log",
+                topic=record.topic.name,
+                partition=record.partition,
+                offset=record.offset,
+                why=str(error),
+            )
+        for (topic, _), newest in taken.learnt.items():
+            metrics.EVENT_AGE.labels(topic).observe(max(0.0, (clock.now() - newest).total_seconds()))
+
+
+# ---- what a batch says ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Taken:
+    """What a batch says that the tables do not hold yet."""
+
+    changes: Changes = field(default_factory=Changes)
+    steps: list[tuple[Step, Record]] = field(default_factory=list)
+    stepped: dict[tuple[Table, Key], Row] = field(default_factory=dict)
+    skipped: list[tuple[Record, Exception]] = field(default_factory=list)
+    reached: dict[Partition, Position] = field(default_factory=dict)
+    learnt: dict[Partition, datetime] = field(default_factory=dict)
+    """When we learnt of the last record."""
+
+
+def _heard(chunks: Iterable[Chunk], standing: dict[Partition, Position]) -> Taken:
+    taken = Taken()
+    for chunk in chunks:
+        name = (chunk.topic.name, chunk.partition)
+        position = taken.reached.get(name, standing[name])
+        if chunk.after <= position.next:
+            continue
+        newest = position.newest
+        for record in chunk.records:
+            if record.offset >= position.next:
+                newest = _hear(taken, record, newest)
+        taken.reached[name] = Position(chunk.after, None if chunk.topic.compacted else newest)
+    return taken
+
+
+def _hear(taken: Taken, record: Record, newest: datetime | None) -> datetime | None:
+    """Add what `record` says, and return the newest time so far."""
+    try:
+        headers = dict(record.headers)
+        recorded = _recorded(record, headers)
+        mark = Mark(recorded if newest is None else max(recorded, newest), record.partition, record.offset)
+        said = list(_operations(record, headers.get("ce_type"), mark))
+    except (Unreadable, Unfit) as error:
+        taken.skipped.append((record, error))
+        return newest
+    for operation in said:
+        if isinstance(operation, Step):
+            taken.steps.append((operation, record))
+        else:
+            taken.changes.add(operation)
+    taken.learnt[record.topic.name, record.partition] = recorded
+    return mark.updated_at
+
+
+def _recorded(record: Record, headers: dict[str, bytes]) -> datetime:
+    if record.value is None:  # no row keeps when something was forgotten
+        return kafka.utc(record.timestamp_ms)
+    try:
+        return tables.utc(datetime.fromisoformat(headers["ce_recordedtime"].decode()))
+    except KeyError as missing:
+        raise Unreadable(f"the header {missing} is missing") from missing
+    except ValueError as wrong:
+        raise Unreadable(f"a header is malformed: {wrong}") from wrong
+
+
+def _operations(record: Record, kind: bytes | None, mark: Mark) -> Iterable[Operation]:
+    if record.value is None:
+        return rows.forgotten(record.topic, *_forgotten(record))
+    if kind == _CHANGES_NOTHING:
+        return ()
+    # PostgreSQL's text holds no NUL
+    value = record.value.replace(rb"\u0000", rb"\ufffd") if rb"\u0000" in record.value else record.value
+    return rows.operations(record.topic.decode(value), mark)
+
+
+def _forgotten(record: Record) -> tuple[str, str]:
+    """Return the tenant and the id that the key of a null names."""
+    tenant, slash, id = record.key.decode(errors="replace").partition("/")
+    if not slash:
+        raise Unreadable(f"{record.key!r} is no key of {record.topic.name}")
+    return tenant, id

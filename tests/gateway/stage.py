@@ -1,0 +1,173 @@
+"""A gateway on a real Kafka, and a test in the place of all other services."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import msgspec
+from argon2 import PasswordHasher
+from websockets.asyncio.client import ClientConnection, connect
+
+from chassis.kafka import Log, TopicPartition, full, plain_consumer
+from chassis.settings import Settings
+from contracts.event import StationId, TenantId
+from contracts.gateways import GatewayEvent
+from contracts.reference import Forgotten, Station, StationRecord
+from contracts.stations import Call, ConnectionOpened, Report, StationEvent
+from contracts.topics import GATEWAYS, REGISTRY, STATIONS
+from services.gateway.server import Gateway, Pace, running
+
+E = TypeVar("E", bound=StationEvent)
+ACME = TenantId("acme")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PATIENCE = 10.0
+_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def hashed(password: bytes) -> str:
+    return _HASHER.hash(password)
+
+
+def station(identity: str, **fields: Any) -> Station:
+    known: dict[str, Any] = {"at": NOON, "tenant": ACME, "version": 1, "password_hash": hashed(b"open sesame")}
+    return Station(**known | fields, id=StationId(identity))
+
+
+def basic(user: str, password: bytes) -> str:
+    return "Basic " + base64.b64encode(user.encode() + b":" + password).decode()
+
+
+def some_identity(prefix: str = "CP") -> str:
+    return f"{prefix}-{uuid4().hex[:8]}"
+
+
+class Stage:
+    """What a test sees of it."""
+
+    def __init__(self, settings: Settings, gateway: Gateway, port: int, log: Log) -> None:
+        self.gateway, self.port = gateway, port
+        self.heard: list[StationEvent] = []
+        self._settings, self._log = settings, log
+        self._news = asyncio.Condition()
+
+    # ---- as the directory ----
+
+    async def register(self, record: StationRecord) -> None:
+        """Write to the registry, and return when the gateway knows."""
+        await self._log.append(REGISTRY, record, id=str(uuid4()), source="/test")
+        wanted = None if isinstance(record, Forgotten) else record
+        await self.until(lambda: self.gateway._registry.get(record.id) == wanted)
+
+    # ---- as a decider ----
+
+    async def tell(self, event: GatewayEvent) -> None:
+        await self._log.append(GATEWAYS, event, id=str(uuid4()), source="/test")
+
+    def reply(self, to: Report, **more: Any) -> dict[str, Any]:
+        """What an answer to this report has in common with it."""
+        common = {
+            "at": NOON,
+            "tenant": to.tenant,
+            "station": to.station,
+            "gateway": to.gateway,
+            "reply_to": to.reply_to,
+            "epoch": to.epoch,
+        }
+        return common | ({"message_id": to.message_id} if isinstance(to, Call) else {}) | more
+
+    async def said(self, kind: type[E], identity: str, number: int = 1) -> E:
+        """Return the `number`-th report of this kind and station, when it is in the log."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            while True:
+                found = [event for event in self.heard if isinstance(event, kind) and event.station == identity]
+                if len(found) >= number:
+                    return found[number - 1]
+                await self._news.wait()
+
+    def count(self, kind: type[StationEvent], identity: str) -> int:
+        return sum(isinstance(event, kind) and event.station == identity for event in self.heard)
+
+    # ---- as a station ----
+
+    async def connect(self, identity: str, **more: Any) -> ClientConnection:
+        how: dict[str, Any] = {"subprotocols": ["ocpp1.6"], "password": b"open sesame", "path": f"/ocpp/{identity}"}
+        how |= more
+        password = how.pop("password")
+        headers = {} if password is None else {"Authorization": basic(identity, password)}
+        url = f"ws://127.0.0.1:{self.port}{how.pop('path')}"
+        return await connect(
+            url, additional_headers=headers | how.pop("headers", {}), compression=None, proxy=None, **how
+        )
+
+    async def connected(self, identity: str | None = None, **fields: Any) -> tuple[ClientConnection, ConnectionOpened]:
+        """Register a station and connect it."""
+        record = station(identity or some_identity(), **fields)
+        await self.register(record)
+        socket = await self.connect(record.id)
+        return socket, await self.said(ConnectionOpened, record.id)
+
+    async def until(self, fact: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not fact():
+                await asyncio.sleep(0.01)
+
+    async def listen(self) -> None:
+        consumer = plain_consumer(self._settings)
+        await consumer.start()
+        try:
+            places = [TopicPartition(full(self._settings, STATIONS.name), p) for p in range(self._settings.partitions)]
+            consumer.assign(places)
+            await consumer.seek_to_end(*places)
+            for place in places:
+                await consumer.position(place)
+            await self._take(consumer, asyncio.Event())
+        finally:
+            await consumer.stop()
+
+    async def _take(self, consumer: Any, _: asyncio.Event) -> None:
+        async with self._news:
+            self._news.notify_all()
+        while True:
+            polled = await consumer.getmany(timeout_ms=500)
+            async with self._news:
+                for records in polled.values():
+                    for record in records:
+                        event = STATIONS.decode(record.value)
+                        is_opened = isinstance(event, ConnectionOpened)
+                        self.heard.append(msgspec.structs.replace(event, epoch=record.offset) if is_opened else event)
+                self._news.notify_all()
+
+
+@asynccontextmanager
+async def stage(settings: Settings, **pace: Any) -> AsyncIterator[Stage]:
+    """Raise the curtain: a gateway that accepts stations, and everything it writes being read."""
+    log = Log(settings)
+    await log.start()
+    try:
+        async with running(settings, Pace(**pace)) as it:
+            shown = Stage(settings, it.gateway, it.port, log)
+            listening = asyncio.create_task(shown.listen())
+            try:
+                async with asyncio.timeout(PATIENCE), shown._news:
+                    await shown._news.wait()
+                yield shown
+            finally:
+                listening.cancel()
+                await asyncio.wait([listening])
+    finally:
+        await log.stop()
+
+
+async def exchange(socket: ClientConnection, frame: str | bytes) -> Any:
+    """Send a frame and return the next one, decoded."""
+    await socket.send(frame)
+    return await answer(socket)
+
+
+async def answer(socket: ClientConnection) -> Any:
+    async with asyncio.timeout(PATIENCE):
+        return msgspec.json.decode(await socket.recv())

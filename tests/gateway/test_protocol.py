@@ -1,0 +1,280 @@
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.event import CommandId
+from contracts.stations import Frame, Violation
+from services.gateway.protocol import (
+    REMEMBERED,
+    Answered,
+    Ask,
+    Broken,
+    Call,
+    Connection,
+    Happening,
+    Refused,
+    Repeated,
+    Unread,
+    call_frame,
+)
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+START = b'[2,"5","StartTransaction",{"connectorId":1}]'
+
+
+def ask(id: str, *, expires_at: datetime = NOON + timedelta(hours=1), secret: str = "") -> Ask:
+    return Ask(id, CommandId(f"command {id}"), "Reset", f'[2,"{id}","Reset",{{}}]'.encode(), b"***", expires_at, secret)
+
+
+@pytest.fixture
+def connection() -> Connection:
+    return Connection(patience=timedelta(seconds=30))
+
+
+def called(happening: Happening | None) -> Call:
+    assert isinstance(happening, Call), happening
+    return happening
+
+
+def rules(happening: Happening | None) -> list[str]:
+    assert isinstance(happening, Call | Answered | Unread), happening
+    return [violation.rule for violation in happening.violations]
+
+
+# ---- the station's calls ----
+
+
+def test_a_call_keeps_its_exact_frame(connection: Connection) -> None:
+    frame = b' [ 2,"x" , "Heartbeat",\n{} ]'
+    call = called(connection.receive(frame))
+    assert (call.id, call.action, call.payload, call.frame) == ('"x"', "Heartbeat", b"{}", Frame(frame.decode()))
+    assert call.violations == ()
+
+
+@pytest.mark.parametrize("id", [b'"x"', b"17", b'""', b'"' + b"i" * 200 + b'"', b'"\\u00e9\\/"', b"-1.50", b"null"])
+def test_an_id_is_echoed_as_it_was_written_t41_q27_c038(connection: Connection, id: bytes) -> None:
+    call = called(connection.receive(b'[2,%b,"Heartbeat",{}]' % id))
+    assert connection.answer(call, b"{}") == b"[3,%b,{}]" % id
+    assert connection.refuse(call, "InternalError", "no").startswith(b"[4,%b," % id)
+
+
+@pytest.mark.parametrize(("id", "violations"), [(b'"x"', []), (b"17", ["Q-27"]), (b'""', ["Q-27"])])
+def test_an_id_that_is_no_short_text_is_a_violation_q27(
+    connection: Connection, id: bytes, violations: list[str]
+) -> None:
+    assert rules(connection.receive(b'[2,%b,"Heartbeat",{}]' % id)) == violations
+
+
+@pytest.mark.parametrize("frame", [b'[2,"3","Heartbeat",null]', b'[2,"3","Heartbeat"]'])
+def test_a_missing_payload_is_an_empty_one_q32_t51(connection: Connection, frame: bytes) -> None:
+    call = called(connection.receive(frame))
+    assert (call.payload, rules(call)) == (b"{}", ["Q-32"])
+
+
+def test_further_elements_are_overlooked_t40(connection: Connection) -> None:
+    assert rules(connection.receive(b'[2,"3","Heartbeat",{},7]')) == ["T-40"]
+
+
+def test_a_message_type_may_be_text_q31_c032(connection: Connection) -> None:
+    assert rules(connection.receive(b'["2","3","Heartbeat",{}]')) == ["Q-31"]
+
+
+@pytest.mark.parametrize("frame", [b'[1,"x","y",{}]', b'[9,"x"]', b"[2]", b'[2,{},"Heartbeat",{}]', b"[[]]"])
+def test_what_is_no_message_is_kept_and_not_answered_t47_c031_c032(connection: Connection, frame: bytes) -> None:
+    unread = connection.receive(frame)
+    assert isinstance(unread, Unread)
+    assert unread.frame == Frame(frame.decode())
+
+
+@pytest.mark.parametrize("frame", [b"", b"  ", b"\0", b"\r\n"])
+def test_an_empty_frame_only_keeps_the_line_open_t50_q36_c037(connection: Connection, frame: bytes) -> None:
+    assert connection.receive(frame) is None
+
+
+@pytest.mark.parametrize("frame", [b"{}", b'"x"', b"GET / HTTP/1.1", b"[2", b"\xff\xfe", b"[" * 5000, b'[3,"x",'])
+def test_what_is_no_json_array_is_kept_and_not_answered_t48_c031(connection: Connection, frame: bytes) -> None:
+    assert isinstance(connection.receive(frame), Unread)
+
+
+@pytest.mark.parametrize(
+    ("frame", "answer"),
+    [
+        (b'[2,"9","Heart', b'[4,"9",'),
+        (b'[2,17,"Boot', b"[4,17,"),
+        (b'[2,"x"]', b'[4,"x",'),
+        (b'[2,"x",7,{}]', b'[4,"x",'),
+        (b'[2,"x","Authorize",{"idTag":NaN}]', b'[4,"x",'),
+        (b'[2,"x","Authorize",' + b"[" * 5000, b'[4,"x",'),
+    ],
+)
+def test_a_broken_call_with_an_id_is_answered_with_an_error_t48_c030_c034(
+    connection: Connection, frame: bytes, answer: bytes
+) -> None:
+    broken = connection.receive(frame)
+    assert isinstance(broken, Broken)
+    assert broken.code == "FormationViolation"
+    assert connection.refuse(broken.call, broken.code, broken.description).startswith(answer)
+
+
+@pytest.mark.parametrize("action", ["StartTransaction", "StopTransaction", "MeterValues"])
+def test_a_broken_transaction_message_is_a_call_all_the_same(connection: Connection, action: str) -> None:
+    call = called(connection.receive(f'[2,"9","{action}",{{"connectorId":1,'.encode()))
+    assert (call.id, call.action, call.payload, rules(call)) == ('"9"', action, b"{}", ["T-48"])
+
+
+def test_an_error_has_a_short_ascii_description_and_no_details_t53(connection: Connection) -> None:
+    call = called(connection.receive(b'[2,"x","Heartbeat",{}]'))
+    said = msgspec.json.decode(connection.refuse(call, "GenericError", "é" * 300))
+    assert said == [4, "x", "GenericError", "?" * 255, {}]
+
+
+# ---- repetitions ----
+
+
+def test_a_transaction_message_said_again_is_answered_the_same_t42(connection: Connection) -> None:
+    call = called(connection.receive(START))
+    assert connection.receive(START) == Repeated(None)
+    answer = connection.answer(call, b'{"transactionId":7}')
+    assert connection.receive(START) == Repeated(answer)
+
+
+def test_a_call_said_again_while_it_is_being_answered_is_no_new_one_t42_q38(connection: Connection) -> None:
+    frame = b'[2,"x","Authorize",{"idTag":"A"}]'
+    call = called(connection.receive(frame))
+    assert connection.receive(frame) == Repeated(None)
+    connection.answer(call, b"{}")
+    assert rules(connection.receive(frame)) == [], "whether a token may charge can have changed since"
+
+
+def test_another_call_under_the_same_id_is_a_new_one_t42_q28(connection: Connection) -> None:
+    first = called(connection.receive(START))
+    second = called(connection.receive(START.replace(b":1}", b":2}")))
+    assert second.violations == (Violation("T-42", "the id of another call"),)
+    assert connection.answer(first, b"{}") == b'[3,"5",{}]'
+    assert connection.receive(START.replace(b":1}", b":2}")) == Repeated(None)
+
+
+def test_only_the_last_calls_are_remembered(connection: Connection) -> None:
+    called(connection.receive(START))
+    for number in range(REMEMBERED):
+        connection.receive(b'[2,"other %d","StartTransaction",{}]' % number)
+    assert rules(connection.receive(START)) == []
+
+
+# ---- our calls ----
+
+
+def test_only_one_call_of_ours_is_open_at_a_time_t43(connection: Connection) -> None:
+    connection.ask(ask("a"))
+    connection.ask(ask("b"))
+    assert connection.next_ask(NOON) == ask("a")
+    assert connection.next_ask(NOON) is None
+    assert isinstance(connection.receive(b'[3,"a",{"status":"Accepted"}]'), Answered)
+    assert connection.next_ask(NOON) == ask("b")
+
+
+def test_the_stations_calls_are_heard_while_ours_is_open_c041(connection: Connection) -> None:
+    connection.ask(ask("a"))
+    connection.next_ask(NOON)
+    assert called(connection.receive(b'[2,"a","Heartbeat",{}]')).action == "Heartbeat"
+    answered = connection.receive(b'[3,"a",{"status":"Accepted"}]')
+    assert answered == Answered(ask("a"), b'{"status":"Accepted"}', Frame('[3,"a",{"status":"Accepted"}]'))
+
+
+@pytest.mark.parametrize("frame", [b'[3,"a"]', b'[3,"a",null]'])
+def test_an_answer_may_be_empty_q32(connection: Connection, frame: bytes) -> None:
+    connection.ask(ask("a"))
+    connection.next_ask(NOON)
+    answered = connection.receive(frame)
+    assert isinstance(answered, Answered)
+    assert (answered.payload, rules(answered)) == (b"{}", ["Q-32"])
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "description"),
+    [
+        (b'[4,"a","NotSupported","no such thing",{}]', "NotSupported", "no such thing"),
+        (b'[4,"a"]', "", ""),
+        (b'[4,"a","","",null]', "", ""),
+        (b'[4,"a","GenericError"]', "GenericError", ""),
+        (b'[4,"a",null,7]', "", ""),
+    ],
+)
+def test_any_error_refuses_our_call_t53_q33_c044(
+    connection: Connection, frame: bytes, code: str, description: str
+) -> None:
+    connection.ask(ask("a"))
+    connection.next_ask(NOON)
+    assert connection.receive(frame) == Refused(ask("a"), code, description, Frame(frame.decode()))
+    assert not connection.is_asking
+
+
+def test_a_call_is_given_up_at_its_deadline_and_a_late_answer_still_known_t44_c042(connection: Connection) -> None:
+    connection.ask(ask("a"))
+    connection.ask(ask("b"))
+    connection.next_ask(NOON)
+    assert connection.expire(NOON) is None
+    assert connection.deadline == NOON + timedelta(seconds=30)
+    assert connection.expire(connection.deadline) == ask("a")
+    connection.next_ask(NOON)
+    late = connection.receive(b'[3,"a",{}]')
+    assert isinstance(late, Answered)
+    assert late.late
+    assert connection.is_asking, "a late answer leaves the other call alone"
+    assert isinstance(connection.receive(b'[3,"a",{}]'), Unread), "twice is once too often"
+
+
+def test_an_answer_to_nothing_is_kept_t44_c042(connection: Connection) -> None:
+    assert rules(connection.receive(b'[3,"nobody asked",{}]')) == ["T-44"]
+    assert rules(connection.receive(b'[4,17,"","",{}]')) == ["T-44"]
+
+
+def test_few_late_answers_are_waited_for(connection: Connection) -> None:
+    for number in range(REMEMBERED + 1):
+        connection.ask(ask(str(number)))
+        connection.next_ask(NOON)
+        connection.expire(NOON + timedelta(minutes=1))
+    assert isinstance(connection.receive(b'[3,"0",{}]'), Unread)
+    assert isinstance(connection.receive(b'[3,"1",{}]'), Answered)
+
+
+def test_calls_not_worth_sending_any_more_leave_the_queue(connection: Connection) -> None:
+    connection.ask(ask("a", expires_at=NOON))
+    connection.ask(ask("b"))
+    assert connection.overdue(NOON) == [ask("a", expires_at=NOON)]
+    assert connection.overdue(NOON) == []
+    assert connection.next_ask(NOON) == ask("b")
+
+
+def test_the_end_of_a_connection_abandons_its_calls_t46(connection: Connection) -> None:
+    connection.ask(ask("a"))
+    connection.ask(ask("b"))
+    connection.next_ask(NOON)
+    assert connection.abandon() == (ask("a"), [ask("b")])
+    assert connection.abandon() == (None, [])
+
+
+def test_what_is_secret_in_our_call_is_not_kept_in_its_answer(connection: Connection) -> None:
+    connection.ask(ask("a", secret="04A1B2C3"))
+    connection.next_ask(NOON)
+    refused = connection.receive(b'[4,"a","GenericError","",{"idTag":"04A1B2C3"}]')
+    assert isinstance(refused, Refused)
+    assert refused.frame == Frame('[4,"a","GenericError","",{"idTag":"***"}]')
+
+
+def test_our_calls_have_four_elements() -> None:
+    class Reset(msgspec.Struct):
+        type: str
+
+    assert call_frame("a", "Reset", Reset("Soft")) == b'[2,"a","Reset",{"type":"Soft"}]'
+
+
+@given(st.binary(max_size=80) | st.binary(max_size=40).map(lambda tail: b'[2,"1","StopTransaction",' + tail))
+def test_no_frame_is_too_strange_c106(data: bytes) -> None:
+    happening = Connection().receive(data)
+    if data.startswith(b'[2,"1","StopTransaction",'):
+        assert isinstance(happening, Call)
+        assert happening.id == '"1"'

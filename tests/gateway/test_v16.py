@@ -1,0 +1,607 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.secrets import CannotOpen
+from contracts.authorizations import TokenInfo, TokenStatus
+from contracts.event import CommandId, GatewayId, Sealed, StationId, TransactionId
+from contracts.gateways import (
+    Asked,
+    AuthorizeAnswered,
+    CallAsked,
+    StartAnswered,
+    StartCharging,
+    StopAnswered,
+    StopCharging,
+)
+from contracts.reference import Connector, Evse
+from contracts.stations import (
+    CallAnswered,
+    CallFailed,
+    CallRefused,
+    ConnectorStatusReported,
+    DataTransferred,
+    DiagnosticsStatusReported,
+    FirmwareStatusReported,
+    Frame,
+    HeartbeatReceived,
+    MetersRead,
+    Reading,
+    Sample,
+    StationBooted,
+    TokenPresented,
+    TransactionEnded,
+    TransactionStarted,
+    Violation,
+)
+from services.gateway import v16
+from services.gateway.protocol import ALWAYS_ANSWERED, Answered, Ask
+from tests.gateway.lines import ACME, LINE, NOON, SECRETS, heard, line, rules, valid
+
+BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
+START = {"connectorId": 1, "idTag": "04A1B2C3", "meterStart": 500, "timestamp": "2026-01-01T11:59:00Z"}
+STOP = {"transactionId": 41, "meterStop": 900, "timestamp": "2026-01-01T11:59:00Z"}
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+CCS_AND_CHADEMO = Evse(1, connectors=(Connector(1), Connector(2)))
+POST = line(CCS_AND_CHADEMO, Evse(7))
+TAG = SECRETS.token_id(ACME, "04A1B2C3")
+A_MINUTE_AGO = NOON - timedelta(minutes=1)
+
+
+def started(on: v16.Line = LINE, **said: Any) -> TransactionStarted:
+    report = heard("StartTransaction", START | said, on=on)
+    assert isinstance(report, TransactionStarted)
+    return report
+
+
+def ended(**said: Any) -> TransactionEnded:
+    report = heard("StopTransaction", STOP | said)
+    assert isinstance(report, TransactionEnded)
+    return report
+
+
+def read(*sampled: dict[str, Any], **said: Any) -> MetersRead:
+    values = [{"timestamp": "2026-01-01T11:59:00Z", "sampledValue": list(sampled)}]
+    report = heard("MeterValues", {"connectorId": 1, "meterValue": values} | said)
+    assert isinstance(report, MetersRead)
+    return report
+
+
+def samples(*sampled: dict[str, Any]) -> tuple[Sample, ...]:
+    return read(*sampled).readings[0].samples
+
+
+def status(on: v16.Line = LINE, **said: Any) -> ConnectorStatusReported:
+    report = heard("StatusNotification", STATUS | said, on=on)
+    assert isinstance(report, ConnectorStatusReported)
+    return report
+
+
+def answered(action: str, payload: Any, *, on: v16.Line = LINE) -> bytes | None:
+    return v16.answer(action, heard(action, payload, on=on), NOON)
+
+
+# ---- what stations say ----
+
+
+def test_a_report_says_where_it_comes_from() -> None:
+    report = started()
+    assert (report.tenant, report.station, report.gateway, report.reply_to, report.epoch) == (
+        "acme",
+        "CP-1",
+        "g-1",
+        3,
+        70,
+    )
+    assert (report.message_id, report.violations) == ('"1"', ())
+    assert report.frame.text.startswith('[2,"1","StartTransaction",{')
+
+
+def test_a_boot_reports_what_the_station_is_and_how_it_was_answered_m01() -> None:
+    pending = line(boot_status="Pending", heartbeat_s=60)
+    report = heard("BootNotification", BOOT | {"chargePointSerialNumber": "S", "firmwareVersion": "1"}, on=pending)
+    assert isinstance(report, StationBooted)
+    assert (report.vendor, report.model, report.serial_number, report.firmware_version) == ("V", "M", "S", "1")
+    assert valid("BootNotificationResponse", v16.answer("BootNotification", report, NOON) or b"") == {
+        "status": "Pending",
+        "currentTime": "2026-01-01T12:00:00.000Z",
+        "interval": 60,
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "known", "violations"),
+    [
+        ({"chargePointSerialNumber": "S" * 34}, ("V", "M", "S" * 34), ["Q-40"]),
+        ({"chargePointVendor": ""}, ("", "M", None), ["Q-41", "Q-41"]),
+        ({"chargePointVendor": None}, ("", "M", None), ["Q-41", "Q-41"]),
+        ({"iccid": "", "meterType": "null", "extra": 1}, ("V", "M", None), ["Q-26", "Q-41", "Q-41"]),
+    ],
+)
+def test_any_boot_is_understood_q40_q41_c074(said: Any, known: tuple[Any, ...], violations: list[str]) -> None:
+    report = heard("BootNotification", BOOT | said)
+    assert isinstance(report, StationBooted)
+    assert (report.vendor, report.model, report.serial_number, report.iccid) == (*known, None)
+    assert rules(report) == violations
+
+
+def test_a_heartbeat_is_told_the_time_m02_q43() -> None:
+    assert isinstance(heard("Heartbeat", {}), HeartbeatReceived)
+    assert valid("HeartbeatResponse", answered("Heartbeat", {}) or b"") == {"currentTime": "2026-01-01T12:00:00.000Z"}
+
+
+def test_an_authorize_presents_a_token_without_its_uid_m03() -> None:
+    report = heard("Authorize", {"idTag": "04A1B2C3"})
+    assert isinstance(report, TokenPresented)
+    assert (report.token, report.masked_uid) == (TAG, "04…C3")
+    assert v16.answer("Authorize", report, NOON) is None, "somebody decides"
+    assert "04A1B2C3" not in repr(msgspec.structs.replace(report, frame=Frame()))
+
+
+@pytest.mark.parametrize("tag", ["04a1b2c3", "04A1B2C3\u0002\u0003", " 04A1B2C3 "])
+def test_two_spellings_are_one_token_x32_q55_c053_c073(tag: str) -> None:
+    assert started(idTag=tag).token == TAG
+    assert rules(started(idTag=tag)) == ([] if tag.isalnum() else ["Q-55"])
+
+
+def test_a_long_id_tag_is_taken_q55_c073() -> None:
+    report = started(idTag="04A1B2C3D4E5F6071829ZZ")
+    assert rules(report) == ["Q-55"]
+
+
+def test_a_start_is_where_a_car_begins_to_draw_energy_m04() -> None:
+    report = started(reservationId=5)
+    assert (report.evse, report.connector, report.token, report.meter_wh) == (1, 1, TAG, 500)
+    assert (report.at, report.at_is_ours, report.reservation) == (A_MINUTE_AGO, False, 5)
+    assert v16.answer("StartTransaction", report, NOON) is None
+
+
+@pytest.mark.parametrize("reservation", [0, -1])
+def test_reservation_zero_is_none_q71(reservation: int) -> None:
+    report = started(reservationId=reservation)
+    assert (report.reservation, rules(report)) == (None, ["Q-71"])
+
+
+@pytest.mark.parametrize(
+    ("said", "meter", "violations"),
+    [
+        ("123.0", 123, ["Q-77"]),
+        (123.7, 124, ["Q-77"]),
+        ("12,5", 12, ["Q-77"]),
+        ("a lot", None, ["Q-77"]),
+        (None, None, ["Q-77"]),
+        (-1, -1, []),
+        (4294960000, 4294960000, []),
+    ],
+)
+def test_a_register_is_whole_watt_hours_or_nothing_x45_q77(said: Any, meter: int | None, violations: list[str]) -> None:
+    report = started(meterStart=said)
+    assert (report.meter_wh, rules(report)) == (meter, violations)
+
+
+def test_a_start_that_says_nothing_is_still_a_start() -> None:
+    report = heard("StartTransaction", "7")
+    assert isinstance(report, TransactionStarted)
+    assert (report.evse, report.meter_wh, report.at, report.at_is_ours) == (0, None, NOON, True)
+    assert report.token == SECRETS.token_id(ACME, "")
+    assert "T-51" in rules(report)
+
+
+@pytest.mark.parametrize(
+    ("said", "at", "ours", "violations"),
+    [
+        ("2026-01-01T11:59:00", A_MINUTE_AGO, False, ["X-42"]),
+        ("2026-01-01T13:59:00+02", A_MINUTE_AGO, False, ["X-42"]),
+        ("2026-01-01T11:59:00.123456789Z", A_MINUTE_AGO + timedelta(microseconds=123457), False, []),
+        ("soon", NOON, True, ["X-42"]),
+        ("1970-01-01T00:03:12Z", datetime(1970, 1, 1, 0, 3, 12, tzinfo=UTC), False, ["X-43"]),
+        ("2026-01-03T12:00:00Z", NOON + timedelta(days=2), False, ["X-43"]),
+    ],
+)
+def test_a_start_has_the_stations_time_x42_x43_c070(said: str, at: datetime, ours: bool, violations: list[str]) -> None:
+    report = started(timestamp=said)
+    assert (report.at, report.at_is_ours, rules(report)) == (at, ours, violations)
+
+
+def test_a_stop_is_kept_whatever_it_says_m05() -> None:
+    report = ended(idTag="04A1B2C3", reason="Remote", transactionData=[])
+    assert (report.transaction, report.meter_wh, report.reason, report.token) == ("41", 900, "Remote", TAG)
+    assert v16.answer("StopTransaction", report, NOON) is None, "a token waits for a decision"
+    assert rules(report) == []
+
+
+def test_a_stop_without_a_token_is_answered_at_once_m05() -> None:
+    assert answered("StopTransaction", STOP) == b"{}"
+
+
+@pytest.mark.parametrize("transaction", [0, -1, 2**63 - 1])
+def test_any_transaction_number_is_kept_q64_q70(transaction: int) -> None:
+    assert ended(transactionId=transaction).transaction == str(transaction)
+
+
+@pytest.mark.parametrize("payload", ["{}", "[]", '"x"', '{"transactionId":{}}'])
+def test_a_stop_that_says_nothing_is_still_a_stop(payload: str) -> None:
+    report = heard("StopTransaction", payload)
+    assert isinstance(report, TransactionEnded)
+    assert (report.transaction, report.meter_wh, report.at_is_ours) == ("", None, True)
+    assert report.violations
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "violations"),
+    [("evdisconnected", "EVDisconnected", ["Q-76"]), ("Timeout", "Other", ["Q-76"]), ("", "Local", ["Q-76"])],
+)
+def test_a_reason_is_ocpps_word_or_other_x26_q76(said: str, reason: str, violations: list[str]) -> None:
+    report = ended(reason=said)
+    assert (report.reason, rules(report)) == (reason, violations)
+
+
+def test_meter_values_are_readings_m06() -> None:
+    report = read({"value": "1234"}, {"value": "6.5", "measurand": "Current.Import", "phase": "L1", "unit": "A"})
+    assert (report.evse, report.connector, report.transaction, report.at) == (1, 1, None, A_MINUTE_AGO)
+    assert report.readings == (
+        Reading(
+            A_MINUTE_AGO,
+            (Sample("1234"), Sample("6.5", "Current.Import", "A", "L1")),
+        ),
+    )
+    assert report.violations == ()
+    assert read({"value": "1"}, transactionId=7).transaction == "7"
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [(604.213, "604.213"), (7, "7"), (" 0.0", "0.0"), ("1,5", "1.5"), ("1E3", "1000")],
+)
+def test_a_value_is_a_plain_number_q85_c065(said: Any, value: str) -> None:
+    report = read({"value": said})
+    assert report.readings[0].samples == (Sample(value),)
+    assert "Q-85" in rules(report)
+
+
+@pytest.mark.parametrize("said", ["", "NaN", "abc", True, None, {}])
+def test_a_value_that_is_no_number_takes_no_other_with_it_q85_c065(said: Any) -> None:
+    report = read({"value": said}, {"value": "5"})
+    assert report.readings[0].samples == (Sample("5"),)
+    assert "Q-85" in rules(report)
+
+
+@pytest.mark.parametrize("values", [[], [{"timestamp": "2026-01-01T11:59:00Z", "sampledValue": []}]])
+def test_empty_meter_values_are_taken_q86(values: list[Any]) -> None:
+    report = heard("MeterValues", {"connectorId": 1, "meterValue": values})
+    assert isinstance(report, MetersRead)
+    assert rules(report) == ["Q-86"]
+
+
+@pytest.mark.parametrize(
+    ("said", "unit", "violations"),
+    [
+        ("kwh", "kWh", ["Q-87"]),
+        ("WH", "Wh", ["Q-87"]),
+        ("Hz", "Hertz", ["Q-87"]),
+        ("Celcius", "Celsius", []),
+        ("", "", ["Q-87"]),
+        ("Furlong", "Furlong", ["Q-87"]),
+    ],
+)
+def test_a_unit_is_spelt_as_ocpp_spells_it_q87_x47(said: str, unit: str, violations: list[str]) -> None:
+    report = read({"value": "5", "unit": said})
+    assert report.readings[0].samples == (Sample("5", unit=unit),)
+    assert rules(report) == violations
+
+
+def test_other_words_of_a_sample_are_kept_as_they_are_q89() -> None:
+    assert samples({"value": "230", "measurand": "Voltage.L1"}) == (Sample("230", "Voltage.L1"),)
+    assert samples({"value": "6", "measurand": '"Current.import"'}) == (Sample("6", "Current.Import"),)
+
+
+@pytest.mark.parametrize("value", ["OCMF|{}|{}", " 00FF ", "x" * 20_000])
+def test_signed_data_are_kept_to_the_bit_x49_c069(value: str) -> None:
+    assert samples({"value": value, "format": "SignedData"}) == (Sample(value, signed=True),)
+
+
+def test_a_reading_without_a_time_has_ours_x42() -> None:
+    report = heard("MeterValues", {"connectorId": 1, "meterValue": [{"sampledValue": [{"value": "1"}]}]})
+    assert isinstance(report, MetersRead)
+    assert (report.at, report.readings[0].at) == (NOON, NOON)
+    assert rules(report) == ["X-42"]
+
+
+def test_meter_values_that_say_nothing_are_still_kept() -> None:
+    report = heard("MeterValues", "[]")
+    assert isinstance(report, MetersRead)
+    assert (report.evse, report.readings, report.at) == (0, (), NOON)
+
+
+def test_a_status_is_of_a_connector_m07() -> None:
+    report = status(timestamp="2026-01-01T11:59:00Z", info="i", vendorId="v", vendorErrorCode="e")
+    assert (report.evse, report.connector, report.status, report.error_code) == (1, 1, "Available", "NoError")
+    assert (report.info, report.vendor_id, report.vendor_error_code) == ("i", "v", "e")
+    assert (report.at, report.at_is_ours, report.violations) == (A_MINUTE_AGO, False, ())
+    assert (status().at, status().at_is_ours) == (NOON, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "violations"),
+    [
+        ({"errorCode": "Error"}, ("Available", "OtherError", "Error"), ["Q-47"]),
+        ({"errorCode": "Error", "info": "hot"}, ("Available", "OtherError", "hot"), ["Q-47"]),
+        ({"errorCode": None}, ("Available", "NoError", None), ["Q-47"]),
+        ({"status": "charging"}, ("Charging", "NoError", None), ["Q-47"]),
+        ({"status": "occupied"}, ("Occupied", "NoError", None), ["Q-47"]),
+        ({"info": "null"}, ("Available", "NoError", None), ["Q-41"]),
+        ({"info": "i" * 51}, ("Available", "NoError", "i" * 51), ["Q-48"]),
+    ],
+)
+def test_a_status_is_understood_in_other_words_q47_q48(
+    said: Any, found: tuple[Any, ...], violations: list[str]
+) -> None:
+    report = status(**said)
+    assert (report.status, report.error_code, report.info) == found
+    assert rules(report) == violations
+
+
+def test_a_vendors_data_are_kept_and_declined_m08() -> None:
+    report = heard("DataTransfer", {"vendorId": "EV-BOX", "messageId": "m", "data": {"a": 1}})
+    assert isinstance(report, DataTransferred)
+    assert (report.vendor_id, report.vendor_message_id, report.data) == ("EV-BOX", "m", '{"a":1}')
+    assert rules(report) == ["Q-119"]
+    said = valid("DataTransferResponse", v16.answer("DataTransfer", report, NOON) or b"")
+    assert said == {"status": "UnknownVendorId"}
+
+
+def test_jobs_tell_how_they_go_m09_m10() -> None:
+    firmware = heard("FirmwareStatusNotification", {"status": "Installed"})
+    diagnostics = heard("DiagnosticsStatusNotification", {"status": "Uploaded"})
+    assert isinstance(firmware, FirmwareStatusReported)
+    assert isinstance(diagnostics, DiagnosticsStatusReported)
+    assert (firmware.status, diagnostics.status) == ("Installed", "Uploaded")
+
+
+@pytest.mark.parametrize("action", sorted(set(v16.ACTIONS) - {"Authorize", "StartTransaction"}))
+def test_what_needs_no_decision_is_answered_by_the_schema_c102(action: str) -> None:
+    payloads = {
+        "BootNotification": BOOT,
+        "MeterValues": {"connectorId": 1, "meterValue": []},
+        "StopTransaction": STOP,
+        "StatusNotification": STATUS,
+        "DataTransfer": {"vendorId": "v"},
+        "DiagnosticsStatusNotification": {"status": "Idle"},
+        "FirmwareStatusNotification": {"status": "Idle"},
+    }
+    valid(f"{action}Response", answered(action, payloads.get(action, {})) or b"")
+
+
+# ---- what is refused ----
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "code"),
+    [
+        ("Levitate", "{}", "NotImplemented"),
+        ("../../v201/schemas/x", "{}", "NotImplemented"),
+        ("heartbeat", "{}", "NotImplemented"),
+        ("RemoteStartTransaction", "{}", "NotSupported"),
+        ("SignCertificate", "{}", "NotSupported"),
+        ("Authorize", "{}", "ProtocolError"),
+        ("Authorize", '{"idTag":{}}', "TypeConstraintViolation"),
+        ("Authorize", "[]", "FormationViolation"),
+        ("StatusNotification", '{"status":"Available","errorCode":"NoError"}', "ProtocolError"),
+        ("StatusNotification", '{"connectorId":1,"errorCode":"NoError"}', "ProtocolError"),
+        ("DataTransfer", '{"vendorId":null}', "ProtocolError"),
+        ("FirmwareStatusNotification", "{}", "ProtocolError"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_and_kept_t55_c033(action: str, payload: str, code: str) -> None:
+    report = heard(action, payload)
+    assert isinstance(report, CallRefused)
+    assert (report.action, report.code) == (action, code)
+    assert payload in report.frame.text
+
+
+@given(
+    st.sampled_from(sorted(ALWAYS_ANSWERED)),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(["connectorId", "idTag", "meterStart", "meterStop", "timestamp", "meterValue", "transactionId"]),
+)
+def test_a_transaction_message_is_never_refused_c106(action: str, value: Any, field: str) -> None:
+    whole = {**START, **STOP, "meterValue": []}
+    for payload in (value, whole | {field: value}):
+        report = heard(action, msgspec.json.encode(payload).decode())
+        assert isinstance(report, TransactionStarted | TransactionEnded | MetersRead)
+        msgspec.json.encode(report)
+
+
+# ---- evses and connectors ----
+
+
+@pytest.mark.parametrize(
+    ("on", "said", "found", "violations"),
+    [
+        (LINE, 0, (0, 0), []),
+        (LINE, 3, (3, 1), []),
+        (LINE, -2, (0, 0), ["M-07"]),
+        (POST, 1, (1, 1), []),
+        (POST, 2, (1, 2), []),
+        (POST, 3, (7, 1), []),
+        (POST, 4, (4, 1), ["C-072"]),
+        (POST, 0, (0, 0), []),
+    ],
+)
+def test_a_connector_is_found_in_the_registry_c072(
+    on: v16.Line, said: int, found: tuple[int, int], violations: list[str]
+) -> None:
+    report = status(on, connectorId=said)
+    assert ((report.evse, report.connector), rules(report)) == (found, violations)
+
+
+def test_a_car_charges_at_the_only_connector_m04_q49() -> None:
+    report = started(line(Evse(4)), connectorId=0)
+    assert ((report.evse, report.connector), rules(report)) == ((4, 1), ["Q-49"])
+    report = started(POST, connectorId=0)
+    assert ((report.evse, report.connector), rules(report)) == ((0, 0), ["M-04"])
+
+
+@pytest.mark.parametrize(
+    ("on", "evse", "connector", "said"),
+    [
+        (LINE, None, None, None),
+        (LINE, 2, None, 2),
+        (LINE, 2, 1, 2),
+        (POST, 1, None, 1),
+        (POST, 1, 2, 2),
+        (POST, 7, 1, 3),
+        (POST, 0, None, None),
+        (POST, 9, 1, 9),
+    ],
+)
+def test_a_remote_start_names_the_connector_in_the_stations_count(
+    on: v16.Line, evse: int | None, connector: int | None, said: int | None
+) -> None:
+    ask = asked(StartCharging(SECRETS.seal("04A1"), evse, connector), on=on)
+    payload = msgspec.json.decode(ask.frame)[3]
+    assert payload == ({"idTag": "04A1"} if said is None else {"idTag": "04A1", "connectorId": said})
+
+
+# ---- decisions ----
+
+
+def reply(**more: Any) -> dict[str, Any]:
+    return {
+        "at": NOON,
+        "tenant": ACME,
+        "station": StationId("CP-1"),
+        "gateway": GatewayId("g-1"),
+        "reply_to": 3,
+        "epoch": 70,
+        "message_id": '"1"',
+    } | more
+
+
+@pytest.mark.parametrize("word", get_args(TokenStatus))
+def test_decisions_are_told_by_the_schema_c102(word: TokenStatus) -> None:
+    info = TokenInfo(word, NOON, "group")
+    said = {"status": word, "expiryDate": "2026-01-01T12:00:00.000Z", "parentIdTag": "group"}
+    authorize = v16.decided(AuthorizeAnswered(**reply(info=info)))
+    start = v16.decided(StartAnswered(**reply(info=info, transaction=TransactionId("7"))))
+    stop = v16.decided(StopAnswered(**reply(info=info)))
+    assert valid("AuthorizeResponse", authorize) == {"idTagInfo": said}
+    assert valid("StartTransactionResponse", start) == {"idTagInfo": said, "transactionId": 7}
+    assert valid("StopTransactionResponse", stop) == {"idTagInfo": said}
+
+
+def test_a_stop_may_be_told_nothing() -> None:
+    assert valid("StopTransactionResponse", v16.decided(StopAnswered(**reply()))) == {}
+
+
+def test_a_group_that_does_not_fit_is_not_told_x32() -> None:
+    said = valid(
+        "AuthorizeResponse", v16.decided(AuthorizeAnswered(**reply(info=TokenInfo("Accepted", group="g" * 21))))
+    )
+    assert said == {"idTagInfo": {"status": "Accepted"}}
+
+
+@pytest.mark.parametrize("given", ["", "0", "-1", "abc", str(1 << 31), "٣"])
+def test_a_transaction_id_is_a_positive_integer_or_not_told_m04(given: str) -> None:
+    with pytest.raises(v16.NoAnswer):
+        v16.decided(StartAnswered(**reply(info=TokenInfo("Accepted"), transaction=TransactionId(given))))
+
+
+def test_an_undecided_start_gets_the_same_transaction_however_often_it_is_repeated() -> None:
+    given, payload = v16.undecided(started(), "Accepted")
+    assert given is not None
+    assert 1 << 30 <= int(given) < 1 << 31
+    said = valid("StartTransactionResponse", payload)
+    assert said == {"transactionId": int(given), "idTagInfo": {"status": "Accepted"}}
+    assert v16.undecided(started(idTag="04a1b2c3", timestamp="2026-01-01T12:59:00+01:00"), "Accepted")[0] == given
+    for other in ({"connectorId": 2}, {"idTag": "X"}, {"meterStart": 501}, {"timestamp": "2026-01-01T11:58:00Z"}):
+        assert v16.undecided(started(**other), "Accepted")[0] != given
+
+
+def test_an_undecided_authorize_or_stop_gets_a_status() -> None:
+    report = heard("Authorize", {"idTag": "A"})
+    assert v16.undecided(report, "Invalid") == (None, b'{"idTagInfo":{"status":"Invalid"}}')
+    assert v16.undecided(ended(idTag="A"), "Accepted") == (None, b'{"idTagInfo":{"status":"Accepted"}}')
+
+
+# ---- our calls ----
+
+
+def call(what: Asked) -> CallAsked:
+    fields = reply(command=CommandId("c"), call=what, expires_at=NOON + timedelta(minutes=1))
+    del fields["message_id"]
+    return CallAsked(**fields)
+
+
+def asked(what: Asked, *, on: v16.Line = LINE) -> Ask:
+    return v16.ask(on, call(what), SECRETS.open)
+
+
+def test_a_remote_start_shows_no_uid_m20() -> None:
+    ask = asked(StartCharging(SECRETS.seal("04A1B2C3"), 1))
+    kind, id, action, payload = msgspec.json.decode(ask.frame)
+    assert (kind, id, action) == (2, ask.id, "RemoteStartTransaction")
+    assert valid("RemoteStartTransaction", msgspec.json.encode(payload)) == {"idTag": "04A1B2C3", "connectorId": 1}
+    assert msgspec.json.decode(ask.shown) == [2, ask.id, action, {"idTag": "***", "connectorId": 1}]
+    assert (len(ask.id), ask.secret, ask.command) == (36, "04A1B2C3", "c")
+
+
+def test_a_remote_stop_names_the_transaction_m21() -> None:
+    ask = asked(StopCharging(TransactionId("7")))
+    payload = msgspec.json.decode(ask.frame)[3]
+    assert valid("RemoteStopTransaction", msgspec.json.encode(payload)) == {"transactionId": 7}
+    assert ask.shown == ask.frame
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        StartCharging(SECRETS.seal("x" * 21)),
+        StartCharging(SECRETS.seal("")),
+        StopCharging(TransactionId("")),
+        StopCharging(TransactionId("t-1")),
+        StopCharging(TransactionId(str(1 << 31))),
+    ],
+)
+def test_what_ocpp_has_no_words_for_is_not_asked_x32(what: Asked) -> None:
+    with pytest.raises(v16.CannotAsk):
+        asked(what)
+
+
+def test_what_others_sealed_is_not_asked() -> None:
+    with pytest.raises(CannotOpen):
+        asked(StartCharging(Sealed("b3RoZXI=")))
+
+
+@pytest.mark.parametrize(
+    ("payload", "word", "violations"),
+    [
+        (b'{"status":"Accepted"}', "Accepted", ()),
+        (b'{"status":"Rejected","more":1}', "Rejected", ()),
+        (b'{"status":"accepted"}', "Accepted", (Violation("C-045", "the status is spelt otherwise"),)),
+    ],
+)
+def test_an_answer_to_our_call_is_a_word_c045(payload: bytes, word: str, violations: tuple[Violation, ...]) -> None:
+    frame = Frame("[3]")
+    said = v16.outcome(LINE, Answered(asked(StopCharging(TransactionId("7"))), payload, frame, late=True), NOON)
+    assert isinstance(said, CallAnswered)
+    assert (said.status, said.late, said.violations, said.frame, said.command) == (word, True, violations, frame, "c")
+
+
+@pytest.mark.parametrize("payload", [b"{}", b"[]", b'{"status":7}', b'{"status":"Perhaps"}', b'{"status":null}'])
+def test_an_answer_that_is_none_fails_our_call_c045(payload: bytes) -> None:
+    said = v16.outcome(LINE, Answered(asked(StopCharging(TransactionId("7"))), payload, Frame("[3]")), NOON)
+    assert isinstance(said, CallFailed)
+    assert said.reason == "Invalid"

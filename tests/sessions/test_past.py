@@ -1,0 +1,64 @@
+from hypothesis import given as given_any
+from hypothesis import strategies as st
+
+from contracts.event import SessionId, TransactionId
+from services.sessions import past
+from services.sessions.past import KEPT, ROW, Past
+from tests.sessions.says import OTHER, session_of, start
+
+SAID = past.digest(start().event, 1000)
+ONE = session_of("one")
+
+
+def added(count: int) -> bytes:
+    table = b""
+    for n in range(1, count + 1):
+        table = past.add(table, n.to_bytes(16), session_of(str(n)), TransactionId(str(n)))
+    return table
+
+
+def test_a_start_is_found_by_what_it_said() -> None:
+    table = past.add(b"", SAID, ONE, TransactionId("7"))
+    assert past.find(table, SAID) == Past(ONE, TransactionId("7"), None)
+    assert past.find(table, past.digest(start(minutes=1).event, 1000)) is None
+
+
+def test_everything_a_start_says_tells_it_from_others() -> None:
+    others = [start(evse=2), start(token=OTHER), start(minutes=1)]
+    digests = {SAID, past.digest(start().event, None), *(past.digest(other.event, 1000) for other in others)}
+    assert len(digests) == 5
+
+
+def test_what_was_told_and_the_last_name_are_remembered() -> None:
+    table = past.add(b"", SAID, ONE, TransactionId("7"))
+    table = past.rename(past.tell(table, ONE, "Blocked"), ONE, TransactionId("1073741999"))
+    assert past.find(table, SAID) == Past(ONE, TransactionId("1073741999"), "Blocked")
+
+
+def test_a_name_the_station_made_up_is_not_kept() -> None:
+    for name in ("a-b-c", str(2**31), "9" * 11, "٧"):
+        assert past.find(past.add(b"", SAID, ONE, TransactionId(name)), SAID) == Past(ONE, None, None)
+
+
+def test_the_oldest_of_too_many_are_dropped() -> None:
+    table = added(KEPT + 3)
+    assert len(table) == KEPT * ROW.size
+    assert past.find(table, (3).to_bytes(16)) is None
+    assert past.find(table, (4).to_bytes(16)) == Past(session_of("4"), TransactionId("4"), None)
+
+
+def test_what_is_said_of_a_forgotten_session_changes_nothing() -> None:
+    table = added(3)
+    assert past.tell(table, ONE, "Blocked") == past.rename(table, ONE, TransactionId("9")) == table
+
+
+@given_any(st.lists(st.binary(min_size=16, max_size=16), unique=True, max_size=20), st.integers(0, 19))
+def test_bytes_that_straddle_two_rows_are_no_row(digests: list[bytes], which: int) -> None:
+    table = b""
+    for n, said in enumerate(digests):
+        table = past.add(table, said, SessionId(session_of(str(n))), TransactionId("0"))
+    for n, said in enumerate(digests):
+        assert past.find(table, said) == Past(session_of(str(n)), None, None)
+    inside = table[which + 1 : which + 17]
+    if len(inside) == 16 and inside not in digests:
+        assert past.find(table, inside) is None

@@ -1,0 +1,5 @@
+"""What each decider keeps."""
+
+from typing import Any
+
+STATES: dict[str, Any] = {}
