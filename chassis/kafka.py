@@ -26,6 +26,7 @@ from aiokafka.errors import (
 
 from chassis import clock, metrics
 from chassis.copies import Copies, Copy, Whole
+from chassis.errors import SaysWhatToDo
 from chassis.logs import log
 from chassis.settings import Settings
 from contracts.cloudevents import Attributes, Unreadable, from_headers, to_headers
@@ -55,11 +56,11 @@ class Unavailable(Exception):
     """Kafka has not acknowledged in time, or cannot be reached."""
 
 
-class WrongTopics(Exception):
+class WrongTopics(SaysWhatToDo):
     """Topics are missing or have another number of partitions. The message says which, and what to do."""
 
 
-class LogTruncated(Exception):
+class LogTruncated(SaysWhatToDo):
     """What was to be read next has expired from the log: going on would skip it silently."""
 
 
@@ -543,7 +544,7 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             if self._failed.done():
                 await self._failed
             polled = await self._consumer.getmany(timeout_ms=500, max_records=self._max_records)
-            if polled and self._linger_s:
+            if 0 < sum(map(len, polled.values())) < self._max_records and self._linger_s:
                 await asyncio.sleep(self._linger_s)
                 for place, more in (await self._consumer.getmany(max_records=self._max_records)).items():
                     polled.setdefault(place, []).extend(more)

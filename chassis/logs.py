@@ -26,7 +26,12 @@ def setup(service: str, *, style: str = "auto", level: str = "info") -> None:
     ]
     text = style == "text" or (style == "auto" and sys.stdout.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=sys.stdout.isatty(), pad_event_to=0)
+        structlog.dev.ConsoleRenderer(
+            timestamp_key="ts",
+            colors=sys.stdout.isatty(),
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,  # the others show local variables, and secrets with them
+        )
         if text
         else structlog.processors.JSONRenderer()
     )

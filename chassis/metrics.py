@@ -37,6 +37,12 @@ OCPP_CALL_DURATION = Histogram(
 )
 OCPP_ERRORS = Counter("voltstream_ocpp_errors_total", "Calls of stations answered with an error", ["code"])
 
+# Analytics
+CLICKHOUSE_ROWS = Counter("voltstream_clickhouse_insert_rows_total", "Records stored in ClickHouse")
+CLICKHOUSE_DURATION = Histogram(
+    "voltstream_clickhouse_insert_duration_seconds", "From a batch's plan to its end in ClickHouse", buckets=SECONDS
+)
+
 
 def exposition(registry: CollectorRegistry = REGISTRY) -> bytes:
     """Return all metrics in Prometheus' text format."""

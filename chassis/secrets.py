@@ -9,10 +9,11 @@ from functools import lru_cache
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from chassis.errors import SaysWhatToDo
 from contracts.event import Sealed, TenantId, TokenId
 
 
-class NoSecret(Exception):
+class NoSecret(SaysWhatToDo):
     """The deployment's secret is not set."""
 
 

@@ -1,12 +1,17 @@
 """How a process runs: `--help`, settings, logs, health, signals, and an end that says why."""
 
+# ruff: noqa: E402  (a signal may come while the rest is imported)
+
+from chassis import signals
+
+signals.end_early()
+
 import argparse
 import asyncio
-import contextlib
 import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from types import TracebackType
 
 import uvloop
 from starlette.applications import Starlette
@@ -15,16 +20,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from chassis import logs, metrics
-from chassis.kafka import LogTruncated, WrongTopics
+from chassis.errors import SaysWhatToDo
 from chassis.logs import log
 from chassis.loop import Loop, TooManyParked
-from chassis.secrets import NoSecret
-from chassis.settings import BrokenSetting, Settings, describe, load_or_exit
+from chassis.progress import PROGRESS
+from chassis.settings import Settings, describe, load_or_exit
 from chassis.stream import Stream
-from chassis.web import PortTaken, Web, bound
+from chassis.web import Web, bound
 
-SAYS_WHAT_TO_DO = (BrokenSetting, LogTruncated, NoSecret, PortTaken, TooManyParked, WrongTopics)
-"""Errors whose message is all an operator needs; any other ends the process with its traceback."""
+STOP_WITHIN_S = 45
+"""What has not ended so long after it was asked to is cancelled; Kubernetes kills after 60 s."""
 
 
 class Service:
@@ -40,6 +45,10 @@ class Service:
         if not self.is_ready:
             self.is_ready = True
             log.info("ready")
+
+    def beat(self) -> None:
+        """The work goes on. Whoever has called this once must do so every 60 s, or `/healthz` says that it is stuck."""
+        PROGRESS.beat(self.name)
 
 
 Serve = Callable[[Settings, Service], Awaitable[None]]
@@ -72,30 +81,60 @@ def run_decider(name: str, description: str, build: Callable[[Settings], Stream]
 
 def launch(name: str, serve: Serve) -> None:
     """Read the settings and run `serve` with signals, logs and health around it."""
+    signals.keep()
     settings = load_or_exit()
     logs.setup(name, style=settings.log, level=settings.log_level)
+    sys.excepthook = _crashed
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_guarded(name, serve, settings))
+        signals.ignore()
+    signals.ignore()  # the loop has put back what it found
     sys.stdout.flush()
     raise SystemExit(code)
 
 
+def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody expected is a log line like any other, and its traceback is in it."""
+    log.critical("crashed", exc_info=(kind, error, trace))
+    sys.stdout.flush()
+
+
 async def _guarded(name: str, serve: Serve, settings: Settings) -> int:
+    """Return the exit code. What nobody expected is raised."""
     try:
         await supervise(name, serve, settings)
-    except SAYS_WHAT_TO_DO as error:
-        log.error(str(error), stopped_by=type(error).__name__)
+    except (SaysWhatToDo, TooManyParked, ExceptionGroup) as error:
+        reasons = list(_leaves(error))
+        if not all(isinstance(reason, SaysWhatToDo | TooManyParked) for reason in reasons):
+            raise
+        for reason in reasons:
+            log.error(str(reason), stopped_by=type(reason).__name__)
         return 1
     log.info("stopped")
     return 0
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """Yield what a group of errors, such as a TaskGroup's, consists of."""
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for inner in error.exceptions:
+        yield from _leaves(inner)
+
+
+class Unfinished(SaysWhatToDo):
+    """The work did not end when it was asked to."""
 
 
 async def supervise(name: str, serve: Serve, settings: Settings) -> None:
     """Run `serve` beside the health server until it returns, raises, or a signal asks it to stop."""
     service = Service(name)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in signals.ASKED:
         loop.add_signal_handler(number, service.stopping.set)
+    if signals.kept():
+        return
     web = Web(_health(service), bound(settings.health_host, settings.health_port, "VOLTSTREAM_HEALTH_PORT"), grace_s=1)
     await web.start()
     log.info("starting", pid=os.getpid(), health=f"http://{settings.health_host}:{web.port}/readyz")
@@ -112,15 +151,21 @@ async def _running(serve: Serve, settings: Settings, service: Service) -> None:
 
 
 async def _until_stopped(work: asyncio.Task[None], service: Service) -> None:
-    """Wait for the work; once asked to stop, give what does not listen a moment, then cancel it."""
+    """Wait for the work. Once asked to stop it is given time if it is ready, and cancelled if it is not or takes too long."""
     asked: asyncio.Task[object] = asyncio.create_task(service.stopping.wait())
     both: list[asyncio.Task[object]] = [work, asked]
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    if not work.done() and not service.is_ready:
-        work.cancel()  # it may be waiting for something that never comes
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
     asked.cancel()
+    if service.is_ready and service.stopping.is_set():
+        await asyncio.wait([work], timeout=STOP_WITHIN_S)
+    late = service.is_ready and not work.done()
+    if not work.done():
+        work.cancel()  # it may be waiting for something that never comes
+        await asyncio.wait([work], timeout=STOP_WITHIN_S)
+    if late or not work.done():
+        raise Unfinished(f"it did not end within {STOP_WITHIN_S} s of being asked to, and was cut off")
+    if not (work.cancelled() and service.stopping.is_set()):
+        work.result()
 
 
 async def _pulse(loop: asyncio.AbstractEventLoop) -> None:
@@ -132,7 +177,8 @@ async def _pulse(loop: asyncio.AbstractEventLoop) -> None:
 
 def _health(service: Service) -> Starlette:
     async def healthz(_: Request) -> Response:
-        return PlainTextResponse("alive\n")
+        stuck = PROGRESS.stuck()
+        return PlainTextResponse(f"stuck: {', '.join(stuck)}\n", 503) if stuck else PlainTextResponse("alive\n")
 
     async def readyz(_: Request) -> Response:
         if service.stopping.is_set():

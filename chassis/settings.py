@@ -7,15 +7,17 @@ import textwrap
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chassis.errors import SaysWhatToDo
 
-class BrokenSetting(Exception):
+
+class BrokenSetting(SaysWhatToDo):
     """A setting cannot be used. The message names it and says what it should be."""
 
 
 class Settings(BaseSettings):
     """Every setting of every service; a service uses those it needs."""
 
-    model_config = SettingsConfigDict(env_prefix="VOLTSTREAM_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="VOLTSTREAM_", extra="forbid", frozen=True, hide_input_in_errors=True)
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka's bootstrap servers, host:port with commas between")
     kafka_security: str = Field(

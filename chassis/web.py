@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 
+from chassis.errors import SaysWhatToDo
 
-class PortTaken(Exception):
+
+class PortTaken(SaysWhatToDo):
     """Something else listens there. The message says where, and which setting moves us."""
 
 
@@ -27,11 +30,12 @@ def bound(host: str, port: int, setting: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # only now is the port ours: two may have bound it
     except OSError as error:
         listener.close()
-        raise PortTaken(
-            f"cannot listen on {host}:{port} ({error.strerror}): choose another port with {setting}"
-        ) from error
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            setting = setting.replace("_PORT", "_HOST")
+        raise PortTaken(f"cannot listen on {host}:{port} ({error.strerror}): choose another with {setting}") from error
     return listener
 
 

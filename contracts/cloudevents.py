@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import msgspec
 from msgspec import Struct
 
 Headers = Iterable[tuple[str, bytes]]
@@ -34,8 +35,8 @@ def to_headers(attributes: Attributes) -> list[tuple[str, bytes]]:
         ("ce_type", attributes.type.encode()),
         ("ce_source", attributes.source.encode()),
         ("ce_subject", attributes.subject.encode()),
-        ("ce_time", timestamp(attributes.time).encode()),
-        ("ce_recordedtime", timestamp(attributes.recorded_time).encode()),
+        ("ce_time", _written(attributes.time)),
+        ("ce_recordedtime", _written(attributes.recorded_time)),
         ("content-type", b"application/json"),
     ]
     if attributes.traceparent:
@@ -54,17 +55,31 @@ def from_headers(headers: Headers) -> Attributes:
             type=found["ce_type"].decode(),
             source=found["ce_source"].decode(),
             subject=found["ce_subject"].decode(),
-            time=datetime.fromisoformat(found["ce_time"].decode()),
-            recorded_time=datetime.fromisoformat(found["ce_recordedtime"].decode()),
+            time=_read(found["ce_time"]),
+            recorded_time=_read(found["ce_recordedtime"]),
             traceparent=found["traceparent"].decode() if "traceparent" in found else None,
             sequence=int(found["ce_sequence"]) if "ce_sequence" in found else None,
         )
     except KeyError as missing:
         raise Unreadable(f"the header {missing} is missing") from missing
-    except ValueError as wrong:
+    except (ValueError, TypeError, AttributeError) as wrong:  # the latter two: Kafka allows a null as a header's value
         raise Unreadable(f"a header is malformed: {wrong}") from wrong
 
 
 def timestamp(moment: datetime) -> str:
     """Return `moment` as RFC 3339 in UTC."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return _written(moment).decode()
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _written(moment: datetime) -> bytes:
+    return _encode(moment if moment.tzinfo is UTC else moment.astimezone(UTC))[1:-1]
+
+
+def _read(text: bytes) -> datetime:
+    moment = datetime.fromisoformat(text.decode())
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment

@@ -2,4 +2,14 @@
 
 from typing import Any
 
-STATES: dict[str, Any] = {}
+from services.authorization import domain as authorization
+from services.directory import domain as directory
+from services.operations import station as operations
+from services.sessions import state as sessions
+
+STATES: dict[str, Any] = {
+    "authorization": authorization.State,
+    "directory": directory.State,
+    "operations": operations.State,
+    "sessions": sessions.State,
+}

@@ -56,7 +56,7 @@ async def act(
     idempotency_key: IdempotencyKey = None,
 ) -> Act:
     asked = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != "wait"])
-    said = f"{request.method}\n{request.url.path}?{asked}\n{(await request.body()).hex()}"
+    said = f"{caller.key}\n{request.method}\n{request.url.path}?{asked}\n{(await request.body()).hex()}"
     return Act(caller, idempotency_key, behind.secrets.derive("fingerprint", said).hex())
 
 
@@ -71,7 +71,7 @@ class Wish:
     kind: Kind
     id: str
     change: Change
-    condition: Condition = Condition()
+    condition: Condition
 
 
 async def rounds(behind: Backends, patience_s: float) -> AsyncIterator[None]:
@@ -178,7 +178,6 @@ _NAMES = {"site": "site", "station": "station", "token": "token", "access": "acc
 
 async def row_of(behind: Backends, wish: Wish, version: int, look: Callable[[], Awaitable[Any]]) -> Any:
     """Return what `look` finds of a changed thing as soon as it has at least `version`; 404 if it has gone again since."""
-
     looks = 0
 
     async def new_enough() -> Any:

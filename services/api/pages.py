@@ -19,9 +19,7 @@ Cursor = TypeVar("Cursor")
 MOST = 500
 
 Limit = Annotated[int, Query(ge=1, le=MOST, description="at most so many items")]
-After = Annotated[
-    str | None, Query(alias="cursor", max_length=32_768, description="`next_cursor` of the page before")
-]
+After = Annotated[str | None, Query(alias="cursor", max_length=32_768, description="`next_cursor` of the page before")]
 
 
 class Page(BaseModel, Generic[Item]):
@@ -47,12 +45,16 @@ def decode(text: str | None, kind: type[Cursor]) -> Cursor | None:
         raise Problem("bad_cursor", "begin again without a cursor") from None
 
 
-def after_id(text: str | None) -> str | None:
-    """Return the id after which a list ordered by ids goes on."""
-    id = decode(text, str)
+def check_id(id: str | None) -> str | None:
+    """Return an id that a cursor holds; one that nothing can have was not given out."""
     if id is not None and why_not(id):
         raise Problem("bad_cursor", "begin again without a cursor")
     return id
+
+
+def after_id(text: str | None) -> str | None:
+    """Return the id after which a list ordered by ids goes on."""
+    return check_id(decode(text, str))
 
 
 def linked(request: Request, response: Response, cursor: str | None) -> str | None:

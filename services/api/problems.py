@@ -115,9 +115,7 @@ def invalid(pointer: str, detail: str, *, where: str = "body") -> Problem:
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI's description of these answers."""
-    titles = {
-        status: "; or: ".join(title for its, title in CATALOGUE.values() if its == status) for status in statuses
-    }
+    titles = {status: "; or: ".join(title for its, title in CATALOGUE.values() if its == status) for status in statuses}
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {status: {"description": title, "content": {MEDIA_TYPE: schema}} for status, title in titles.items()}
 

@@ -93,11 +93,13 @@ class Queries:
 
     async def _rows(self, question: Select[Any]) -> Rows:
         async with self._moment() as connection:
-            return (await connection.execute(question)).all()
+            found: Rows = (await connection.execute(question)).all()
+        return found
 
     async def _row(self, question: Select[Any]) -> Row[Any] | None:
         async with self._moment() as connection:
-            return (await connection.execute(question)).first()
+            found: Row[Any] | None = (await connection.execute(question)).first()
+        return found
 
     async def answers(self) -> None:
         """Return if the database answers and has its tables."""
@@ -188,9 +190,7 @@ class Queries:
         question = select(tables.unknown_tokens).where(u.tenant == tenant, ~registered)
         if after is not None:
             question = question.where(_before((u.seen_at, u.part, u.place), (after.at, after.part, after.place)))
-        return await self._rows(
-            question.order_by(u.seen_at.desc(), u.part.desc(), u.place.desc()).limit(limit)
-        )
+        return await self._rows(question.order_by(u.seen_at.desc(), u.part.desc(), u.place.desc()).limit(limit))
 
     # ---- sessions --------------------------------------------------------------------------------------------------
 
@@ -259,9 +259,10 @@ def _shapeless(error: DBAPIError) -> bool:
 def _before(columns: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[bool]:
     """Return whether a row comes before these values, compared column by column."""
     (column, *others), (value, *rest) = columns, values
+    earlier: ColumnElement[bool] = column < value
     if not others:
-        return column < value
-    return and_(column <= value, or_(column < value, _before(others, rest)))
+        return earlier
+    return and_(column <= value, or_(earlier, _before(others, rest)))
 
 
 def _joined(stations: Rows, evses: Rows, connectors: Rows) -> list[Equipped]:

@@ -104,7 +104,11 @@ async def put_site(
 ) -> Site:
     """Make a site so, whether it is there or not. What is left out gets its default."""
     site = reference.Site(
-        at=clock.now(), tenant=caller.tenant, version=0, id=SiteId(id), **wish.model_dump(),
+        at=clock.now(),
+        tenant=caller.tenant,
+        version=0,
+        id=SiteId(id),
+        **wish.model_dump(),
     )
     asked = Wish(caller.tenant, "site", id, PutSite(site), expects)
     made = await put(behind, act, asked)

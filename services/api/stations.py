@@ -44,7 +44,11 @@ class ConnectorWish(BaseModel):
 
     id: int = Field(ge=1, le=999)
     type: str = Field(
-        default="", max_length=40, pattern="^[A-Z0-9_]*$", description="OCPI 2.2.1's ConnectorType", examples=["IEC_62196_T2"]
+        default="",
+        max_length=40,
+        pattern="^[A-Z0-9_]*$",
+        description="OCPI 2.2.1's ConnectorType",
+        examples=["IEC_62196_T2"],
     )
     max_w: int | None = Field(default=None, ge=1, le=100_000_000, description="W", examples=[22_000])
 
@@ -253,9 +257,7 @@ def _evse(evse: Row[Any], found: Equipped) -> Evse:
 
 
 def _connector(row: Row[Any]) -> Connector:
-    return Connector(
-        id=row.id, type=row.type, max_w=row.max_w, declared=row.declared, status=_status(row, row.since)
-    )
+    return Connector(id=row.id, type=row.type, max_w=row.max_w, declared=row.declared, status=_status(row, row.since))
 
 
 @router.get("", operation_id="list_stations")
@@ -271,9 +273,7 @@ async def list_stations(
     limit: Limit = 100,
 ) -> Page[Station]:
     """List stations in the order of their ids."""
-    found = await behind.queries.stations(
-        caller.tenant, after_id(cursor), limit + 1, site=site, tag=tag, online=online
-    )
+    found = await behind.queries.stations(caller.tenant, after_id(cursor), limit + 1, site=site, tag=tag, online=online)
     page, after = cut(found, limit, lambda one: one.station.id)
     return Page(items=[shown(one) for one in page], next_cursor=linked(request, response, after))
 
@@ -297,7 +297,13 @@ async def get_station(
     responses=answers(409, 412, 413, 415) | {201: {"model": Station, "description": "It is new"}},
 )
 async def put_station(
-    id: Identity, wish: StationWish, caller: Admin, act: Acting, behind: Behind, expects: Conditioned, response: Response
+    id: Identity,
+    wish: StationWish,
+    caller: Admin,
+    act: Acting,
+    behind: Behind,
+    expects: Conditioned,
+    response: Response,
 ) -> Station:
     """Make a station so, whether it is there or not. What is left out gets its default; its password stays."""
     asked = Wish(caller.tenant, "station", id, PutStation(_record(id, wish, caller)), expects)

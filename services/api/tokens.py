@@ -73,7 +73,9 @@ class TokenWish(TokenRules):
 class NewToken(TokenRules):
     """A token by its uid, as a reader reads it: case and blanks do not matter."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"uid": "04A2B3C4D5E6F7", "label": "van 12"}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"uid": "04A2B3C4D5E6F7", "label": "van 12"}]}
+    )
 
     uid: Text = Field(min_length=1, max_length=LONGEST_UID)
 
@@ -209,18 +211,32 @@ async def search_token(sought: Search, caller: Reader, behind: Behind) -> Found:
     responses=answers(412, 413, 415) | {201: {"model": Token, "description": "It is new"}},
 )
 async def put_token(
-    id: TokenId, wish: TokenWish, caller: Operator, act: Acting, behind: Behind, expects: Conditioned, response: Response
+    id: TokenId,
+    wish: TokenWish,
+    caller: Operator,
+    act: Acting,
+    behind: Behind,
+    expects: Conditioned,
+    response: Response,
 ) -> Token:
     """Make a token so, by its id: also one of which only the id is known, from `/v1/unknown-tokens`."""
     if len(id) != 32 or set(id) - set("0123456789abcdef"):
-        raise invalid("id", "a token's id is 32 hexadecimal digits; to register one by its uid, POST /v1/tokens", where="path")
+        raise invalid(
+            "id", "a token's id is 32 hexadecimal digits; to register one by its uid, POST /v1/tokens", where="path"
+        )
     if wish.uid is not None and behind.secrets.token_id(caller.tenant, wish.uid) != id:
         raise invalid("#/uid", "this uid has another id")
     return await _put(behind, act, caller, id, wish, expects, response)
 
 
 async def _put(
-    behind: Backends, act: Act, caller: Caller, id: TokenId, wish: TokenWish | NewToken, expects: Condition, response: Response
+    behind: Backends,
+    act: Act,
+    caller: Caller,
+    id: TokenId,
+    wish: TokenWish | NewToken,
+    expects: Condition,
+    response: Response,
 ) -> Token:
     token = await _token(behind, caller.tenant, id, wish)
     asked = Wish(caller.tenant, "token", id, PutToken(token), expects)

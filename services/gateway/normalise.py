@@ -239,7 +239,8 @@ def _unfit(name: str, value: Any) -> Unfit:
 
 
 def _optional(kind: inspect.Type) -> bool:
-    return isinstance(kind, inspect.UnionType) and kind.includes_none
+    bare = kind.type if isinstance(kind, inspect.Metadata) else kind
+    return isinstance(bare, inspect.UnionType) and bare.includes_none
 
 
 def _bare(kind: inspect.Type) -> tuple[inspect.Type, str]:

@@ -39,6 +39,7 @@ from chassis.secrets import Secrets
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.web import PortTaken
+from contracts.cloudevents import Unreadable
 from contracts.event import GatewayId, StationId, derived_id
 from contracts.gateways import CallAsked, CloseAsked, GatewayAlive, GatewayEvent, GatewayGone
 from contracts.reference import Station, StationRecord
@@ -168,7 +169,7 @@ class Gateway:
         named = handshake.identities(request.path, said)
         if not handshake.is_canonical(request.path):
             violations.append(Violation("T-03", "the path is not /ocpp/{identity}"))
-        station = next((found for name in named if isinstance(found := self._registry.get(name), Station)), None)
+        station = next((found for name in named if (found := self._registered(name)) is not None), None)
         if station is None:
             raise Refusal(HTTPStatus.NOT_FOUND, "unknown_station")
         if station.security_profile >= 2:
@@ -177,6 +178,14 @@ class Gateway:
             violations += await self._authenticated(station, said)
         choice = handshake.choose(handshake.offers(request.headers.get_all("Sec-WebSocket-Protocol")), station.protocol)
         return Admission(station, choice, address, (*violations, *choice.violations))
+
+    def _registered(self, identity: str) -> Station | None:
+        try:
+            record = self._registry.get(identity)
+        except Unreadable as error:
+            lines.error("unreadable registry", why=str(error))
+            raise unavailable("unreadable_registry") from None
+        return record if isinstance(record, Station) else None
 
     async def _authenticated(self, station: Station, said: bytes | None) -> tuple[Violation, ...]:
         password = None if said is None else handshake.password(said, station.id)
@@ -266,8 +275,11 @@ class Gateway:
         connection = self._newest.get(station)
         if connection is None:
             return
-        record, old = self._registry.get(station), connection.line.record
-        if isinstance(record, Station) and credentials_of(record) == credentials_of(old):
+        try:
+            record = self._registered(station)
+        except Refusal:
+            return  # it stays as it was known
+        if record is not None and credentials_of(record) == credentials_of(connection.line.record):
             connection.line = structs.replace(connection.line, record=record, ports=v16.ports_of(record))
         else:
             self.spawn(connection.close(1008, "credentials changed", "registry"))
@@ -474,7 +486,8 @@ def repaired(request: Request) -> list[Violation]:
     found = []
     headers = request.headers
     if headers.get("Upgrade", "").lower() == "websocket" and "upgrade" not in headers.get("Connection", "").lower():
-        del headers["Connection"]
+        if "Connection" in headers:
+            del headers["Connection"]
         headers["Connection"] = "Upgrade"
         found.append(Violation("Q-02", "no Connection: Upgrade"))
     offered = headers.get_all("Sec-WebSocket-Protocol")

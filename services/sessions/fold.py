@@ -24,6 +24,7 @@ from contracts.sessions import (
 from services.sessions import meter, past
 from services.sessions.state import (
     CLOSED,
+    ENDED,
     FRAMES,
     LONGEST_TRANSACTION,
     NAMES,
@@ -148,10 +149,11 @@ def _quarantined(state: Station, event: SessionQuarantined) -> Station:
 
 def _closed(state: Station, session: Closed) -> Station:
     closed = (*(other for other in state.closed if other.id != session.id), session)
-    if len(closed) > CLOSED:
-        forgotten = next((other for other in closed if isinstance(other, Ended)), closed[0])
-        closed = tuple(other for other in closed if other is not forgotten)
-    return replace(state, open=tuple(other for other in state.open if other.id != session.id), closed=closed)
+    ended = [other for other in closed if isinstance(other, Ended)]
+    if len(ended) > ENDED:
+        closed = tuple(other for other in closed if other is not ended[0])
+    still_open = tuple(other for other in state.open if other.id != session.id)
+    return replace(state, open=still_open, closed=closed[-CLOSED:])
 
 
 def _with(state: Station, id: SessionId, **changes: object) -> Station:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
@@ -61,6 +62,7 @@ def _normal(sample: Sample) -> Sample | None:
     return replace(sample, value=str(round(value)) if unit == "Wh" else _plain(value), unit=unit)
 
 
+@lru_cache(1024)
 def _scale(measurand: str) -> tuple[str, dict[str, int]] | None:
     return next((scale for start, scale in SCALES.items() if measurand.startswith(start)), None)
 
@@ -179,8 +181,12 @@ def renewed(newest: Mapping[str, int], readings: Sequence[Reading]) -> dict[str,
 
 
 def _series(sample: Sample) -> str:
-    said = f"{sample.measurand}|{sample.phase}|{sample.context}|{sample.location}|{sample.signed}"
-    return f"{crc32(said.encode()):08x}"
+    return _short(sample.measurand, sample.phase, sample.context, sample.location, sample.signed)
+
+
+@lru_cache(1024)
+def _short(*series: str | bool | None) -> str:
+    return f"{crc32('|'.join(map(str, series)).encode()):08x}"
 
 
 def _ms(at: Instant) -> int:

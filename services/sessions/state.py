@@ -14,7 +14,9 @@ from services.sessions.meter import Span
 OPEN = 32
 """Sessions that can be open at once: more than any station has connectors."""
 CLOSED = 64
-"""Sessions that are over and can still be asked about: those with a real stop are forgotten first."""
+"""Sessions that are over and that something may still be said about."""
+ENDED = 16
+"""Those of them with a real stop: only a repetition of it, or a late reading, can come yet."""
 REPORTS = 32
 """The latest starts and stops, by their `ce_id`, so that a decision finds its session."""
 WAITING = 16
@@ -153,6 +155,9 @@ class Station(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
 
     def owed_for(self, report: str) -> Owed | None:
         return next((owed for owed in self.owed if owed.report == report), None)
+
+
+State = Station
 
 
 def is_name(transaction: TransactionId) -> bool:

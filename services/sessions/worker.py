@@ -23,7 +23,7 @@ def build(_: Settings) -> Stream:
     return Stream(
         name="sessions",
         rules=domain,
-        state=state.Station,
+        state=state.State,
         inputs=(STATIONS, AUTHORIZATIONS),
         outputs=(SESSIONS, READINGS, CHARGING),
         answers=(GATEWAYS,),

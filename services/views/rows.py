@@ -572,7 +572,7 @@ def _asked(event: CommandStep) -> Row:
     if not isinstance(event, CommandRequested):
         return {}
     row = {
-        "task": msgspec.to_builtins(event.task),
+        "task": _fit(msgspec.to_builtins(event.task)),
         "requested_by": event.requested_by,
         "fingerprint": event.fingerprint,
         "created_at": event.at,

@@ -30,6 +30,7 @@ def test_every_shape_has_a_sample_with_all_its_fields(name: str) -> None:
 def test_the_schemas_are_those_of_the_code() -> None:
     written = {path.name: path.read_text() for path in generate.SCHEMA.glob("*.json") if path.name != "openapi.json"}
     assert written == generate.documents(), "make contracts"
+    assert generate.EVENTS.read_text() == generate.catalogue(), "make contracts"
 
 
 @pytest.mark.parametrize("event", generate.events(), ids=lambda event: event.__name__)

@@ -16,7 +16,7 @@ from chassis.kafka import Log, TopicPartition, full, plain_consumer
 from chassis.settings import Settings
 from contracts.event import StationId, TenantId
 from contracts.gateways import GatewayEvent
-from contracts.reference import Forgotten, Station, StationRecord
+from contracts.reference import Station, StationForgotten, StationRecord
 from contracts.stations import Call, ConnectionOpened, Report, StationEvent
 from contracts.topics import GATEWAYS, REGISTRY, STATIONS
 from services.gateway.server import Gateway, Pace, running
@@ -25,7 +25,15 @@ E = TypeVar("E", bound=StationEvent)
 ACME = TenantId("acme")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PATIENCE = 10.0
+START = '{"connectorId":1,"idTag":"04A1B2C3","meterStart":500,"timestamp":"2026-01-01T11:59:00Z"}'
+SECRET = "s" * 32
 _HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def settings_for(kafka: str) -> Settings:
+    return Settings(
+        kafka=kafka, topic_prefix=f"g{uuid4().hex[:8]}.", partitions=2, secret=SECRET, ocpp_port=0, health_port=0
+    )
 
 
 def hashed(password: bytes) -> str:
@@ -59,7 +67,7 @@ class Stage:
     async def register(self, record: StationRecord) -> None:
         """Write to the registry, and return when the gateway knows."""
         await self._log.append(REGISTRY, record, id=str(uuid4()), source="/test")
-        wanted = None if isinstance(record, Forgotten) else record
+        wanted = None if isinstance(record, StationForgotten) else record
         await self.until(lambda: self.gateway._registry.get(record.id) == wanted)
 
     # ---- as a decider ----
@@ -171,3 +179,68 @@ async def exchange(socket: ClientConnection, frame: str | bytes) -> Any:
 async def answer(socket: ClientConnection) -> Any:
     async with asyncio.timeout(PATIENCE):
         return msgspec.json.decode(await socket.recv())
+
+
+def start_call(id: str, **other: Any) -> str:
+    return f'[2,"{id}","StartTransaction",{msgspec.json.encode(msgspec.json.decode(START) | other).decode()}]'
+
+
+async def refused(at: Stage, identity: str, **how: Any) -> Any:
+    """The response to a handshake that does not succeed."""
+    with pytest.raises(InvalidStatus) as refusal:
+        await at.connect(identity, **how)
+    return refusal.value.response
+
+
+async def closed(socket: ClientConnection) -> tuple[int | None, str]:
+    """Read until the socket is closed, and return how."""
+    async with asyncio.timeout(PATIENCE):
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.recv()
+    return socket.close_code, socket.close_reason or ""
+
+
+
+
+# ---- a station without a library ----
+
+
+class Raw:
+    """A WebSocket by hand, for what no client library does."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str) -> None:
+        self._reader, self._writer = reader, writer
+        first, *lines = head.strip().split("\r\n")
+        self.status = int(first.split()[1])
+        self.headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+
+    @classmethod
+    async def open(cls, at: Stage, identity: str, headers: list[str]) -> "Raw":
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+        lines = [
+            f"GET /ocpp/{identity} HTTP/1.1",
+            "Host: x",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            f"Authorization: {basic(identity, b'open sesame')}",
+            *headers,
+        ]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        async with asyncio.timeout(PATIENCE):
+            head = await reader.readuntil(b"\r\n\r\n")
+        return cls(reader, writer, head.decode())
+
+    def send(self, text: str) -> None:
+        data = text.encode()
+        assert 126 > len(data) or len(data) < 1 << 16
+        length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2)
+        self._writer.write(b"\x81" + length + bytes(4) + data)
+
+    async def until_close_frame(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            assert (await self._reader.readexactly(1))[0] == 0x88
+
+    def close(self) -> None:
+        self._writer.close()

@@ -1,54 +1,702 @@
 """Stations at a gateway on a real Kafka; the test decides in the place of all other services."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 import pytest_asyncio
+from ocpp.routing import on
+from ocpp.v16 import ChargePoint, call, call_result
+from ocpp.v16.enums import Action, AuthorizationStatus, RegistrationStatus, RemoteStartStopStatus
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from chassis.kafka import create_topics
+from chassis.broker import Broker
+from chassis.kafka import TopicPartition, create_topics, full, plain_consumer
+from chassis.secrets import Secrets
 from chassis.settings import Settings
 from contracts.authorizations import TokenInfo
-from contracts.gateways import AuthorizeAnswered
-from contracts.stations import StationBooted, TokenPresented
-from tests.gateway.stage import Stage, exchange, stage
+from contracts.event import CommandId, StationId, TransactionId
+from contracts.gateways import (
+    Asked,
+    AuthorizeAnswered,
+    CallAsked,
+    CloseAsked,
+    GatewayAlive,
+    StartAnswered,
+    StartCharging,
+    StopAnswered,
+    StopCharging,
+)
+from contracts.reference import Connector, Evse, StationForgotten
+from contracts.stations import (
+    AnsweredUndecided,
+    CallAnswered,
+    CallFailed,
+    CallRefused,
+    CallSent,
+    ConnectionOpened,
+    ConnectorStatusReported,
+    FrameUnread,
+    HeartbeatReceived,
+    MetersRead,
+    StationBooted,
+    TokenPresented,
+    TransactionEnded,
+    TransactionStarted,
+)
+from contracts.stations import ConnectionClosed as HasClosed
+from contracts.topics import ALIVE, STATIONS
+from tests.gateway.stage import (
+    ACME,
+    NOON,
+    PATIENCE,
+    Stage,
+    answer,
+    basic,
+    exchange,
+    hashed,
+    some_identity,
+    stage,
+    station,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BOOT = '[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
+HEARTBEAT = '[2,"h","Heartbeat",{}]'
+STOP = '{"transactionId":41,"meterStop":900,"timestamp":"2026-01-01T12:59:00Z"}'
 
 
 @pytest.fixture(scope="module")
 def settings(kafka: str) -> Settings:
     """A deployment of this module's own."""
-    made = Settings(
-        kafka=kafka, topic_prefix=f"g{uuid4().hex[:8]}.", partitions=2, secret="s" * 32, ocpp_port=0, health_port=0
-    )
+    made = settings_for(kafka)
     with asyncio.Runner() as runner:
         runner.run(create_topics(made))
     return made
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def at(settings: Settings) -> AsyncIterator[Stage]:
     async with stage(settings) as shown:
         yield shown
 
 
-async def test_a_station_boots_and_is_told_the_time(at: Stage) -> None:
-    """TC_001."""
-    socket, opened = await at.connected()
-    kind, id, said = await exchange(
-        socket, '[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
-    )
-    assert (kind, id, said["status"], said["interval"]) == (3, "1", "Accepted", 300)
-    booted = await at.said(StationBooted, opened.station)
-    assert (booted.epoch, booted.vendor) == (opened.epoch, "V")
+def rules(report: Any) -> list[str]:
+    return [violation.rule for violation in report.violations]
+
+
+# ---- the handshake ----
+
+
+async def test_an_unknown_station_is_not_found_and_a_scanner_must_wait_t05_t06_c001(settings: Settings) -> None:
+    async with stage(settings, failures=3) as at:
+        statuses = [(await refused(at, "nope")).status_code for _ in range(4)]
+        assert statuses == [404, 404, 404, 429]
+
+
+@pytest.mark.parametrize(("identity", "path"), [("RDAM 123", "/RDAM%20123"), ("RDAM|123", "/ocpp/RDAM%7C123")])
+async def test_an_identity_is_decoded_once_t01_c002(at: Stage, identity: str, path: str) -> None:
+    await at.register(station(identity))
+    socket = await at.connect(identity, path=path)
+    assert (await exchange(socket, BOOT))[2]["status"] == "Accepted"
     await socket.close()
 
 
-async def test_an_authorize_waits_for_its_decision(at: Stage) -> None:
-    """TC_003, TC_023."""
+async def test_broken_paths_are_not_found_and_harm_nobody_t02_c003(at: Stage) -> None:
+    for path in ("/a%zz", "/%", "/%00", "/%FF"):
+        assert (await refused(at, "x", path=path)).status_code == 404
+    socket, _ = await at.connected()
+    await socket.close()
+
+
+@pytest.mark.parametrize("path", ["///{}", "/ocpp/{}/", "/ocpp/{}?token=1", "/ocpp/{}/SERIAL-1"])
+async def test_a_path_may_be_adorned_t03_c004(at: Stage, path: str) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    socket = await at.connect(identity, path=path.format(identity))
+    assert rules(await at.said(ConnectionOpened, identity)) == ["T-03"]
+    await socket.close()
+
+
+async def test_an_identity_may_have_a_colon_c005(at: Stage) -> None:
+    socket, opened = await at.connected(some_identity("a:b"))
+    assert opened.violations == ()
+    await socket.close()
+
+
+async def test_a_key_is_compared_as_bytes_and_may_come_as_hex_text_t23_c006_c007(at: Stage) -> None:
+    key, identity = bytes.fromhex("00ff10803a") * 4, some_identity()
+    await at.register(station(identity, password_hash=hashed(key)))
+    for number, (password, violations) in enumerate(
+        [(key, []), (key.hex().encode(), ["Q-07"]), (key.hex().upper().encode(), ["Q-07"])], start=1
+    ):
+        socket = await at.connect(identity, password=password)
+        assert rules(await at.said(ConnectionOpened, identity, number)) == violations
+        await socket.close()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"password": b"wrong"},
+        {"password": None},
+        {"password": b""},
+        {"password": None, "headers": {"Authorization": basic("other", b"open sesame")}},
+        {"password": None, "headers": {"Authorization": "Bearer x"}},
+    ],
+)
+async def test_who_does_not_know_the_password_is_unauthorized_t22_c008_tc085(at: Stage, how: dict[str, Any]) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    response = await refused(at, identity, **how)
+    assert (response.status_code, response.headers["WWW-Authenticate"][:5]) == (401, "Basic")
+    assert "Server" not in response.headers
+
+
+@pytest.mark.parametrize("profile", [2, 3])
+async def test_a_station_that_should_come_over_tls_is_refused_without_it_t20_c009(at: Stage, profile: int) -> None:
+    identity = some_identity()
+    await at.register(station(identity, security_profile=profile))
+    assert (await refused(at, identity)).status_code == 403
+
+
+async def test_only_a_station_of_profile_0_needs_no_password_t20(at: Stage) -> None:
+    identity = some_identity()
+    await at.register(station(identity, security_profile=0, password_hash=None))
+    socket = await at.connect(identity, password=None)
+    assert (await at.said(ConnectionOpened, identity)).security_profile == 0
+    await socket.close()
+    other = some_identity()
+    await at.register(station(other, password_hash=None))
+    assert (await refused(at, other)).status_code == 401
+
+
+@pytest.mark.parametrize("offered", [None, ["ocpp0.1"]])
+async def test_without_a_common_subprotocol_there_is_no_session_t09_c010_tc088(at: Stage, offered: Any) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    socket = await at.connect(identity, subprotocols=offered)
+    assert socket.subprotocol is None
+    assert (await closed(socket))[0] == 1002
+    assert at.count(ConnectionOpened, identity) == 0
+
+
+async def test_a_pinned_station_needs_not_say_what_it_speaks_t10_q01_c010(at: Stage) -> None:
+    identity = some_identity()
+    await at.register(station(identity, protocol="ocpp1.6"))
+    socket = await at.connect(identity, subprotocols=None)
+    assert socket.subprotocol is None
+    assert (await exchange(socket, BOOT))[2]["status"] == "Accepted"
+    assert rules(await at.said(ConnectionOpened, identity)) == ["T-10"]
+    await socket.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "echo"),
+    [
+        (["Sec-WebSocket-Protocol: OCPP1.6"], "OCPP1.6"),
+        (["Sec-WebSocket-Protocol: ocpp2.0.1,ocpp1.6"], "ocpp1.6"),
+        (["Sec-WebSocket-Protocol: ocpp2.0.1", "Sec-WebSocket-Protocol: ocpp1.6"], "ocpp1.6"),
+        (["Sec-WebSocket-Protocol: "], None),
+    ],
+)
+@pytest.mark.parametrize("connection", [["Connection: Upgrade"], [], ["Connection: keep-alive"]])
+async def test_odd_headers_are_understood_t13_q02_c011_c012(
+    at: Stage, headers: list[str], echo: str | None, connection: list[str]
+) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    raw = await Raw.open(at, identity, [*connection, *headers])
+    assert raw.status == 101
+    assert raw.headers.get("sec-websocket-protocol") == echo
+    raw.close()
+
+
+async def test_plain_http_and_garbage_are_turned_away_t13_q03(at: Stage) -> None:
+    for sent in (
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\n",
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE):
+            said = await reader.read()
+        assert b" 101 " not in said
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_storm_of_handshakes_is_let_through_in_portions_t66(settings: Settings) -> None:
+    async with stage(settings, handshakes=0.001, burst=2) as at:
+        socket, opened = await at.connected()
+        again = await at.connect(opened.station)
+        response = await refused(at, opened.station)
+        assert response.status_code == 503
+        assert int(response.headers["Retry-After"]) > 0
+        await again.close()
+        await socket.close()
+
+
+# ---- frames ----
+
+
+async def test_a_station_boots_and_is_told_the_time_tc001(at: Stage) -> None:
+    socket, opened = await at.connected(boot_status="Pending", heartbeat_s=60)
+    kind, id, said = await exchange(socket, BOOT)
+    assert (kind, id, said["status"], said["interval"]) == (3, "1", "Pending", 60)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said["currentTime"])
+    assert abs(datetime.fromisoformat(said["currentTime"]) - datetime.now(UTC)) < timedelta(seconds=30)  # noqa: TID251
+    booted = await at.said(StationBooted, opened.station)
+    assert (booted.epoch, booted.vendor, booted.frame.text) == (opened.epoch, "V", BOOT)
+    assert (booted.gateway, booted.reply_to) == (at.gateway.id, at.gateway.reply_to)
+    await socket.close()
+
+
+async def test_of_many_heartbeats_one_is_written_down_m02(at: Stage) -> None:
+    socket, opened = await at.connected()
+    for number in range(5):
+        assert (await exchange(socket, f'[2,{number},"Heartbeat",{{}}]'))[:2] == [3, number]
+    await exchange(socket, BOOT)
+    await at.said(StationBooted, opened.station)
+    assert at.count(HeartbeatReceived, opened.station) == 1
+    await socket.close()
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (b'[2,"9","Heart', [4, "9", "FormationViolation"]),
+        (b'[2,"x"]', [4, "x", "FormationViolation"]),
+        (b'[2,"x","Levitate",{}]', [4, "x", "NotImplemented"]),
+        (b'[2,"x","../../v201/schemas/x",{}]', [4, "x", "NotImplemented"]),
+        (b'[2,"x","Reset",{}]', [4, "x", "NotSupported"]),
+        (b'[2,"x","Authorize",{}]', [4, "x", "ProtocolError"]),
+        (b'[2,"x","Authorize",' + b"[" * 5000, [4, "x", "FormationViolation"]),
+    ],
+)
+async def test_what_cannot_be_understood_is_refused_and_kept_c030_c033_c034(
+    at: Stage, frame: bytes, said: list[Any]
+) -> None:
+    socket, opened = await at.connected()
+    error = await exchange(socket, frame)
+    assert error[:3] == said
+    assert len(error) == 5
+    kept = await at.said(CallRefused, opened.station)
+    assert (kept.code, kept.frame.text) == (said[2], frame.decode())
+    assert (await exchange(socket, HEARTBEAT))[1] == "h", "the socket stays open"
+    await socket.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"[]", b"{}", b'"x"', b"[2]", b'[1,"x","Heartbeat",{}]', b'[9,"x"]', b'[3,"nobody asked",{}]', b"\xff\xfe"],
+)
+async def test_what_is_no_message_is_kept_and_not_answered_c031_c032(at: Stage, frame: bytes) -> None:
+    socket, opened = await at.connected()
+    await socket.send(frame, text=True)
+    assert (await exchange(socket, HEARTBEAT))[1] == "h", "the next answer is the next call's"
+    kept = (await at.said(FrameUnread, opened.station)).frame
+    assert (kept.base64 or kept.text.encode()) == frame
+    await socket.close()
+
+
+async def test_a_frame_too_large_closes_one_socket_c034(at: Stage) -> None:
+    socket, _ = await at.connected()
+    other, _ = await at.connected()
+    await socket.send('[2,"x","DataTransfer",{"vendorId":"v","data":"' + "x" * (2 << 20) + '"}]')
+    assert (await closed(socket))[0] == 1009
+    assert (await exchange(other, HEARTBEAT))[1] == "h"
+    await other.close()
+
+
+async def test_a_report_too_large_for_the_log_closes_one_socket_c034(at: Stage) -> None:
+    socket, _ = await at.connected()
+    other, _ = await at.connected()
+    quotes = "\\n" * ((1 << 19) - 200)
+    await socket.send(f'[2,"x","DataTransfer",{{"vendorId":"v","data":"{quotes}"}}]')
+    assert (await closed(socket))[0] == 1009
+    assert (await exchange(other, BOOT))[2]["status"] == "Accepted"
+    await other.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'\xef\xbb\xbf[2,"h","Heartbeat",{}]\x00',
+        b'[2,"h","Heartbeat",null]',
+        b'["2","h","Heartbeat",{}]',
+        [b'[2,"h","Hea', b'rtbeat",{}]'],
+        ['[2,"h","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available","info":"\u00e9"}]'],
+        b'[2,"h","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available","info":"\xe9"}]',
+        b'[2,"h","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available","info":null}]',
+    ],
+)
+async def test_odd_frames_are_answered_c032_c035_c036_c037_c039(at: Stage, frame: Any) -> None:
+    socket, _ = await at.connected()
+    await socket.send(b"", text=True)
+    await socket.send(frame)  # bytes go out as a binary message
+    assert (await answer(socket))[:2] == [3, "h"]
+    await socket.close()
+
+
+@pytest.mark.parametrize("id", ["17", '"' + "i" * 200 + '"', '""', '"\\u0041"'])
+async def test_an_id_is_echoed_as_it_was_written_t41_c038(at: Stage, id: str) -> None:
+    socket, _ = await at.connected()
+    await socket.send(f'[2,{id},"Heartbeat",{{}}]')
+    said = await socket.recv()
+    assert isinstance(said, str)
+    assert said.startswith(f"[3,{id},")
+    await socket.close()
+
+
+async def test_calls_that_come_at_once_are_answered_in_their_order_t43_c040(at: Stage) -> None:
+    socket, opened = await at.connected()
+    calls = [
+        '"Heartbeat",{}',
+        '"StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available"}',
+        '"Authorize",{"idTag":"A"}',
+        '"Heartbeat",{}',
+        '"Levitate",{}',
+        '"MeterValues",{"connectorId":1,"meterValue":[]}',
+    ] * 20
+    for number, called in enumerate(calls):
+        await socket.send(f"[2,{number},{called}]")
+    for number in range(1, 21):
+        asked = await at.said(TokenPresented, opened.station, number)
+        await at.tell(AuthorizeAnswered(**at.reply(asked, info=TokenInfo("Accepted"))))
+    answers = [await answer(socket) for _ in calls]
+    assert [said[1] for said in answers] == list(range(len(calls)))
+    assert [said[0] for said in answers[:6]] == [3, 3, 3, 3, 4, 3]
+    await socket.close()
+
+
+async def test_connectors_are_found_in_the_registry(at: Stage) -> None:
+    socket, opened = await at.connected(evses=(Evse(7, connectors=(Connector(1), Connector(2))),))
+    status = '[2,"s","StatusNotification",{"connectorId":2,"errorCode":"NoError","status":"Available"}]'
+    await exchange(socket, status)
+    first = await at.said(ConnectorStatusReported, opened.station)
+    assert (first.evse, first.connector) == (7, 2)
+    await at.register(station(opened.station, password_hash=at_hash(at, opened.station), version=2))
+    await exchange(socket, status)
+    second = await at.said(ConnectorStatusReported, opened.station, 2)
+    assert (second.evse, second.connector) == (2, 1)
+    await socket.close()
+
+
+def at_hash(at: Stage, identity: StationId) -> Any:
+    record = at.gateway._registry.get(identity)
+    assert record is not None
+    return getattr(record, "password_hash")  # noqa: B009
+
+
+# ---- decisions ----
+
+
+async def test_an_authorize_waits_for_its_decision_tc003_tc023(at: Stage) -> None:
     socket, opened = await at.connected()
     await socket.send('[2,"7","Authorize",{"idTag":"04A1B2C3"}]')
     asked = await at.said(TokenPresented, opened.station)
     await at.tell(AuthorizeAnswered(**at.reply(asked, info=TokenInfo("Blocked"))))
-    assert await socket.recv() == '[3,"7",{"idTagInfo":{"status":"Blocked"}}]'
+    assert await answer(socket) == [3, "7", {"idTagInfo": {"status": "Blocked"}}]
+    await socket.close()
+
+
+async def test_a_start_waits_and_a_repetition_gets_the_same_answer_t42_c050(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await socket.send(start_call("5"))
+    await socket.send(start_call("5"))
+    started = await at.said(TransactionStarted, opened.station)
+    await at.tell(StartAnswered(**at.reply(started, transaction=TransactionId("41"), info=TokenInfo("Invalid"))))
+    said = [3, "5", {"transactionId": 41, "idTagInfo": {"status": "Invalid"}}]
+    assert await answer(socket) == said
+    assert await exchange(socket, start_call("5")) == said
+    await exchange(socket, BOOT)
+    await at.said(StationBooted, opened.station)
+    assert at.count(TransactionStarted, opened.station) == 1, "and it is not reported again"
+    await socket.close()
+
+
+async def test_a_stop_with_a_token_waits_and_one_without_does_not_m05(at: Stage) -> None:
+    socket, opened = await at.connected()
+    assert await exchange(socket, f'[2,"8","StopTransaction",{STOP}]') == [3, "8", {}]
+    assert (await at.said(TransactionEnded, opened.station)).meter_wh == 900
+    await socket.send(f'[2,"9","StopTransaction",{STOP[:-1]},"idTag":"04A1B2C3"}}]')
+    ended = await at.said(TransactionEnded, opened.station, 2)
+    await at.tell(StopAnswered(**at.reply(ended, info=TokenInfo("Accepted"))))
+    assert await answer(socket) == [3, "9", {"idTagInfo": {"status": "Accepted"}}]
+    await socket.close()
+
+
+async def test_what_nobody_decides_is_answered_all_the_same_and_said(settings: Settings) -> None:
+    async with stage(settings, undecided_after=0.1) as at:
+        socket, opened = await at.connected(when_undecided="Blocked")
+        said = await exchange(socket, start_call("5"))
+        started = await at.said(TransactionStarted, opened.station)
+        undecided = await at.said(AnsweredUndecided, opened.station)
+        transaction = said[2]["transactionId"]
+        assert said == [3, "5", {"transactionId": transaction, "idTagInfo": {"status": "Blocked"}}]
+        assert transaction >= 1 << 30
+        assert (undecided.message_id, undecided.status, undecided.transaction) == ('"5"', "Blocked", str(transaction))
+        assert undecided.epoch == started.epoch == opened.epoch
+        again = await exchange(socket, start_call("6"))
+        assert again[2]["transactionId"] == transaction, "under whatever id it is repeated"
+        assert (await exchange(socket, '[2,"7","Authorize",{"idTag":"A"}]'))[2] == {"idTagInfo": {"status": "Blocked"}}
+        late = StartAnswered(**at.reply(started, transaction=TransactionId("41"), info=TokenInfo("Accepted")))
+        await at.tell(late)
+        await at.tell(msgspec.structs.replace(late, message_id='"unheard of"'))
+        await at.tell(msgspec.structs.replace(late, epoch=late.epoch + 1))
+        assert (await exchange(socket, HEARTBEAT))[1] == "h", "a late decision is dropped"
+        await socket.close()
+
+
+async def test_a_decision_that_cannot_be_told_is_as_none(settings: Settings) -> None:
+    async with stage(settings, undecided_after=1) as at:
+        socket, opened = await at.connected()
+        await socket.send(start_call("5"))
+        started = await at.said(TransactionStarted, opened.station)
+        await at.tell(StartAnswered(**at.reply(started, transaction=TransactionId("x"), info=TokenInfo("Accepted"))))
+        assert (await answer(socket))[2]["transactionId"] >= 1 << 30
+        await socket.close()
+
+
+# ---- our calls ----
+
+
+def asked(at: Stage, to: ConnectionOpened, what: Asked, command: str = "c", seconds: float = 60) -> CallAsked:
+    expires_at = datetime.now(UTC) + timedelta(seconds=seconds)  # noqa: TID251
+    return CallAsked(**at.reply(to, command=CommandId(command), call=what, expires_at=expires_at))
+
+
+STOP_7 = StopCharging(TransactionId("7"))
+
+
+async def test_a_remote_start_goes_out_and_its_uid_stays_here_m20_tc010(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await at.tell(asked(at, opened, StartCharging(Secrets(SECRET).seal("04A1B2C3"), 2)))
+    kind, id, action, payload = await answer(socket)
+    assert (kind, action, payload) == (2, "RemoteStartTransaction", {"idTag": "04A1B2C3", "connectorId": 2})
+    sent = await at.said(CallSent, opened.station)
+    assert (sent.message_id, sent.command) == (f'"{id}"', "c")
+    assert sent.frame.text == f'[2,"{id}","RemoteStartTransaction",{{"idTag":"***","connectorId":2}}]'
+    await socket.send(f'[3,"{id}",{{"status":"accepted"}}]')
+    answered = await at.said(CallAnswered, opened.station)
+    assert (answered.command, answered.status, answered.late, rules(answered)) == ("c", "Accepted", False, ["C-045"])
+    await socket.close()
+
+
+async def test_our_calls_go_out_one_after_the_other_t43_c041_c043(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await at.tell(asked(at, opened, STOP_7, "first"))
+    await at.tell(asked(at, opened, StopCharging(TransactionId("8")), "second"))
+    first = await answer(socket)
+    assert (await exchange(socket, BOOT))[1] == "1", "its own calls are answered meanwhile"
+    await socket.send('[2,"7","Authorize",{"idTag":"A"}]')
+    presented = await at.said(TokenPresented, opened.station)
+    assert at.count(CallSent, opened.station) == 1
+    await socket.send(f'[4,"{first[1]}","GenericError"]')
+    second = await answer(socket)
+    assert second[3] == {"transactionId": 8}
+    failed = await at.said(CallFailed, opened.station)
+    assert (failed.command, failed.reason, failed.code) == ("first", "CallError", "GenericError")
+    await at.tell(AuthorizeAnswered(**at.reply(presented, info=TokenInfo("Accepted"))))
+    assert (await answer(socket))[1] == "7"
+    await socket.close()
+
+
+async def test_an_answer_that_comes_too_late_is_known_as_that_t44_c042(settings: Settings) -> None:
+    async with stage(settings, patience=0.2) as at:
+        socket, opened = await at.connected()
+        await at.tell(asked(at, opened, STOP_7))
+        _, id, _, _ = await answer(socket)
+        failed = await at.said(CallFailed, opened.station)
+        assert (failed.reason, failed.command) == ("TimedOut", "c")
+        for _ in range(2):
+            await socket.send(f'[3,"{id}",{{"status":"Accepted"}}]')
+        answered = await at.said(CallAnswered, opened.station)
+        assert (answered.late, answered.status, answered.command) == (True, "Accepted", "c")
+        assert rules(await at.said(FrameUnread, opened.station)) == ["T-44"], "and the second time it answers nothing"
+        await socket.close()
+
+
+async def test_a_lost_connection_fails_its_calls_t46(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await at.tell(asked(at, opened, STOP_7, "first"))
+    await at.tell(asked(at, opened, STOP_7, "second"))
+    await answer(socket)
+    socket.transport.abort()
+    failed = [await at.said(CallFailed, opened.station, number) for number in (1, 2)]
+    assert {(each.command, each.reason) for each in failed} == {("first", "Disconnected"), ("second", "NotSent")}
+    assert (await at.said(HasClosed, opened.station)).code == 1006
+
+
+async def test_what_cannot_be_asked_is_not_sent(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await at.tell(asked(at, opened, STOP_7, "expired", seconds=-1))
+    assert (await at.said(CallFailed, opened.station)).reason == "NotSent"
+    await at.tell(asked(at, opened, StopCharging(TransactionId("x")), "unspeakable"))
+    assert (await at.said(CallFailed, opened.station, 2)).reason == "Invalid"
+    await at.tell(msgspec.structs.replace(asked(at, opened, STOP_7, "gone"), epoch=opened.epoch - 1))
+    gone = await at.said(CallFailed, opened.station, 3)
+    assert (gone.reason, gone.command, gone.epoch) == ("NotSent", "gone", opened.epoch - 1)
+    foreign = msgspec.structs.replace(asked(at, opened, STOP_7, "foreign"), gateway="another")
+    await at.tell(foreign)
+    await at.tell(asked(at, opened, STOP_7, "mine"))
+    await answer(socket)
+    assert at.count(CallFailed, opened.station) == 3
+    await socket.close()
+
+
+# ---- connections ----
+
+
+async def test_the_newest_socket_of_a_station_wins_t62_t63_c020(at: Stage) -> None:
+    first, opened = await at.connected()
+    second = await at.connect(opened.station)
+    reopened = await at.said(ConnectionOpened, opened.station, 2)
+    assert reopened.epoch > opened.epoch
+    assert (await closed(first))[0] == 1001
+    gone = await at.said(HasClosed, opened.station)
+    assert gone.epoch == opened.epoch
+    await at.tell(asked(at, reopened, STOP_7))
+    assert (await answer(second))[2] == "RemoteStopTransaction"
+    assert at.count(HasClosed, opened.station) == 1
+    await second.close()
+
+
+async def test_what_an_old_socket_still_says_is_heard_t63_q15_c022(at: Stage) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    old = await Raw.open(at, identity, ["Connection: Upgrade", "Sec-WebSocket-Protocol: ocpp1.6"])
+    opened = await at.said(ConnectionOpened, identity)
+    new = await at.connect(identity)
+    await old.until_close_frame()
+    old.send(f'[2,"9","StopTransaction",{STOP}]')
+    ended = await at.said(TransactionEnded, identity)
+    assert ended.epoch == opened.epoch
+    old.close()
+    await new.close()
+
+
+async def test_operations_may_close_a_superseded_connection(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await at.tell(CloseAsked(**at.reply(opened, reason="superseded elsewhere")))
+    assert (await closed(socket))[0] == 1001
+
+
+async def test_a_station_whose_password_has_changed_must_come_again(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await at.register(station(opened.station, password_hash=hashed(b"new"), version=2))
+    assert (await closed(socket))[0] == 1008
+    assert (await refused(at, opened.station)).status_code == 401
+    again = await at.connect(opened.station, password=b"new")
+    await at.register(StationForgotten(at=NOON, tenant=ACME, id=opened.station))
+    assert (await closed(again))[0] == 1008
+    assert (await refused(at, opened.station)).status_code == 404
+
+
+async def test_a_connections_end_is_said_with_its_code(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await socket.close(1000, "done")
+    gone = await at.said(HasClosed, opened.station)
+    assert (gone.code, gone.reason, gone.epoch) == (1000, "done", opened.epoch)
+
+
+async def test_a_gateway_that_stops_sends_its_stations_away_and_says_goodbye_c025(settings: Settings) -> None:
+    async with stage(settings) as at:
+        socket, opened = await at.connected()
+        await socket.send(BOOT)
+        gateway = at.gateway.id
+        draining = asyncio.create_task(at.gateway.drain())
+        assert (await closed(socket))[0] == 1012
+        response = await refused(at, opened.station)
+        assert (response.status_code, "Retry-After" in response.headers) == (503, True)
+        await draining
+        await at.said(StationBooted, opened.station)
+        assert (await at.said(HasClosed, opened.station)).code == 1012
+    values = [value for key, value in await whole(settings, ALIVE.name) if key == gateway.encode()]
+    alive = ALIVE.decode(values[0] or b"")
+    assert isinstance(alive, GatewayAlive)
+    assert (alive.gateway, alive.reply_to) == (gateway, at.gateway.reply_to)
+    assert values[-1] is None
+
+
+async def whole(settings: Settings, topic: str) -> list[tuple[bytes, bytes | None]]:
+    """Everything in a topic, in the order of each partition."""
+    consumer = plain_consumer(settings)
+    await consumer.start()
+    try:
+        places = [TopicPartition(full(settings, topic), p) for p in range(settings.partitions)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        found = []
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [(record.key, record.value) for record in records]
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def test_no_password_and_no_uid_lies_where_it_should_not_c089(at: Stage) -> None:
+    socket, opened = await at.connected()
+    await socket.send('[2,"7","Authorize",{"idTag":"PLANTED-UID"}]')
+    presented = await at.said(TokenPresented, opened.station)
+    await at.tell(asked(at, opened, StartCharging(Secrets(SECRET).seal("PLANTED-TOO"))))
+    _, id, _, _ = await answer(socket)
+    await socket.send(f'[4,"{id}","GenericError","",{{"idTag":"PLANTED-TOO"}}]')
+    failed = await at.said(CallFailed, opened.station)
+    assert failed.frame is not None
+    everything = b"".join(value or b"" for _, value in await whole(at._settings, STATIONS.name))
+    assert b"PLANTED-TOO" not in everything
+    assert b"open sesame" not in everything
+    assert everything.count(b"PLANTED-UID") == presented.frame.text.count("PLANTED-UID") == 1, "in its frame alone"
+    await socket.close()
+
+
+# ---- a whole charge, by an independent implementation ----
+
+
+class Post(ChargePoint):  # type: ignore[misc]  # the package has no types
+    """A charging station that validates every frame we send."""
+
+    @on(Action.remote_start_transaction)
+    def started(self, **_: Any) -> Any:
+        return call_result.RemoteStartTransaction(RemoteStartStopStatus.accepted)
+
+
+async def test_an_independent_station_charges_tc003_tc010(at: Stage) -> None:
+    socket, opened = await at.connected()
+    post = Post(opened.station, socket, response_timeout=PATIENCE)
+    listening = asyncio.create_task(post.start())
+    booted = await post.call(call.BootNotification("M", "V"), suppress=False)
+    assert booted.status == RegistrationStatus.accepted
+    await post.call(call.StatusNotification(1, "NoError", "Preparing"), suppress=False)
+    await post.call(call.Heartbeat(), suppress=False)
+    await at.tell(asked(at, opened, StartCharging(Secrets(SECRET).seal("04A1B2C3"), 1)))
+    assert (await at.said(CallAnswered, opened.station)).status == "Accepted"
+    authorizing = asyncio.create_task(post.call(call.Authorize("04A1B2C3"), suppress=False))
+    presented = await at.said(TokenPresented, opened.station)
+    await at.tell(AuthorizeAnswered(**at.reply(presented, info=TokenInfo("Accepted", NOON, "group"))))
+    assert (await authorizing).id_tag_info["status"] == AuthorizationStatus.accepted
+    starting = asyncio.create_task(
+        post.call(call.StartTransaction(1, "04A1B2C3", 500, "2026-01-01T12:00:00Z"), suppress=False)
+    )
+    started = await at.said(TransactionStarted, opened.station)
+    await at.tell(StartAnswered(**at.reply(started, transaction=TransactionId("41"), info=TokenInfo("Accepted"))))
+    assert (await starting).transaction_id == 41
+    sampled = [{"timestamp": "2026-01-01T12:15:00Z", "sampledValue": [{"value": "700", "unit": "Wh"}]}]
+    await post.call(call.MeterValues(1, sampled, 41), suppress=False)
+    assert (await at.said(MetersRead, opened.station)).transaction == "41"
+    await post.call(call.StopTransaction(900, "2026-01-01T12:30:00Z", 41), suppress=False)
+    assert (await at.said(TransactionEnded, opened.station)).meter_wh == 900
+    listening.cancel()
+    await asyncio.wait([listening])
     await socket.close()

@@ -1,0 +1,200 @@
+"""Takes every record of every topic into ClickHouse. `sink` says why none is lost or doubled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import chain, repeat
+from pathlib import Path
+from typing import TypeVar
+
+from chassis import clickhouse, clock, kafka, metrics
+from chassis.clickhouse import ClickHouse, Unavailable
+from chassis.kafka import Batches, Chunk, Record, TopicPartition, check_not_truncated, full
+from chassis.logs import log
+from chassis.service import Service
+from chassis.settings import Settings
+from contracts.cloudevents import Unreadable
+from contracts.topics import CATALOGUE
+from services.analytics import rows
+from services.analytics.sink import Partition, Plan, Sink, Span, plan
+
+SCHEMA = Path(__file__).parent / "schema"
+TOPICS = {topic.name: topic for topic in CATALOGUE}
+MAX_RECORDS = 10_000
+LINGER_MS = 1000
+GRACE_S = 10
+"""How long the batch in hand may take after the process has been asked to stop."""
+
+T = TypeVar("T")
+
+
+class Interrupted(Exception):
+    """The process is asked to stop while it waits for ClickHouse."""
+
+
+async def serve(settings: Settings, service: Service) -> None:
+    """Take records in until asked to stop."""
+    db = connect(settings)
+    archive = Archive(settings, db, service.stopping)
+    try:
+        await archive.run(service.ready)
+    finally:
+        await db.close()
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the database to today's shape."""
+    db = connect(settings)
+    try:
+        await Archive(settings, db).migrate()
+    finally:
+        await db.close()
+
+
+def connect(settings: Settings) -> ClickHouse:
+    """Build the ClickHouse that the settings name."""
+    return clickhouse.connect(settings.clickhouse.get_secret_value(), threads=2, timeout_s=60)
+
+
+class Archive:
+    """The one writer of `events`: a member of its group."""
+
+    def __init__(self, settings: Settings, db: ClickHouse, stopping: asyncio.Event | None = None) -> None:
+        self._settings = settings
+        self._db = db
+        self._sink = Sink(db, replicated=bool(settings.clickhouse_cluster))
+        self._stopping = stopping or asyncio.Event()
+        self._next: dict[Partition, int] = {}
+        """What is stored already, of the partitions that are ours."""
+        self._busy = asyncio.Lock()
+
+    async def migrate(self) -> None:
+        """Bring the database to today's shape; several processes may do so at once."""
+        cluster = self._settings.clickhouse_cluster
+        await self._patiently(lambda: clickhouse.migrate(self._db, SCHEMA, cluster=cluster))
+
+    # ---- the process ----
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Migrate, then read until asked to stop."""
+        reading = asyncio.create_task(self._read(ready))
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await self._finish_what_is_in_hand()
+        for task in (reading, stopping):
+            task.cancel()
+        for outcome in await asyncio.gather(reading, stopping, return_exceptions=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, Interrupted):
+                raise outcome
+
+    async def _finish_what_is_in_hand(self) -> None:
+        try:
+            async with asyncio.timeout(GRACE_S), self._busy:
+                pass
+        except TimeoutError:
+            log.warning("a batch is left unfinished; the next start finishes it", waited_s=GRACE_S)
+
+    async def _read(self, ready: Callable[[], None]) -> None:
+        await self.migrate()
+        async with Batches(
+            self._settings,
+            "analytics",
+            CATALOGUE,
+            positions=self.positions,
+            max_records=MAX_RECORDS,
+            linger_ms=LINGER_MS,
+        ) as batches:
+            ready()
+            async for chunks in batches:
+                await self.take(chunks)
+
+    # ---- positions ----
+
+    async def positions(self, assigned: set[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Finish what somebody has begun of these partitions, and return where to go on."""
+        async with self._busy:
+            standing = await self._patiently(self._sink.standing)
+            for begun in standing.begun:
+                if any(span.of in assigned for span in begun.spans):
+                    await self._finish(begun)
+            standing = await self._patiently(self._sink.standing)
+            self._next = {partition: after for partition, after in standing.next.items() if partition in assigned}
+        return {tuple(partition): after for partition, after in self._next.items()}
+
+    async def _finish(self, begun: Plan) -> None:
+        log.info("finishing a batch that was cut short", spans=[str(span) for span in begun.spans])
+        records = await reread(self._settings, begun.spans)
+        await self._store(begun, records)
+
+    # ---- records ----
+
+    async def take(self, chunks: Sequence[Chunk]) -> None:
+        """Store what of `chunks` is not stored yet."""
+        async with self._busy:
+            new = [(chunk, fresh) for chunk in chunks if (fresh := list(self._fresh(chunk)))]
+            if not new:
+                return
+            spans = [Span(c.topic.name, c.partition, fresh[0].offset, fresh[-1].offset + 1) for c, fresh in new]
+            batch = plan(spans)
+            await self._patiently(lambda: self._sink.begin(batch))
+            await self._store(batch, [record for _, fresh in new for record in fresh])
+            self._next |= {span.of: span.after for span in spans}
+
+    def _fresh(self, chunk: Chunk) -> Iterator[Record]:
+        after = self._next.get(Partition(chunk.topic.name, chunk.partition), 0)
+        for record in chunk.records:
+            if record.offset >= after:
+                after = record.offset + 1
+                yield record
+
+    async def _store(self, batch: Plan, records: Sequence[Record]) -> None:
+        since = clock.now()
+        lines = rows.lines(records)
+        await self._patiently(lambda: self._sink.store(batch, lines))
+        await self._patiently(lambda: self._sink.end(batch))
+        metrics.CLICKHOUSE_DURATION.observe((clock.now() - since).total_seconds())
+        metrics.CLICKHOUSE_ROWS.inc(len(records))
+        _account(records)
+
+    # ---- patience ----
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work`, again and again while ClickHouse is away."""
+        for delay_s in chain((0.2, 0.5, 1, 2), repeat(5)):
+            try:
+                return await work()
+            except Unavailable as why:
+                log.warning("waiting for ClickHouse", why=str(why), retry_s=delay_s)
+            if await self._asked_to_stop_within(delay_s):
+                break
+        raise Interrupted
+
+    async def _asked_to_stop_within(self, delay_s: float) -> bool:
+        try:
+            async with asyncio.timeout(delay_s):
+                return await self._stopping.wait()
+        except TimeoutError:
+            return False
+
+
+def _account(records: Sequence[Record]) -> None:
+    """Say of each topic how late its newest record is, and which records nobody could have read."""
+    newest = {record.topic.name: record for record in records}
+    for topic, record in newest.items():
+        try:
+            age = clock.now() - record.attributes().recorded_time
+        except (Unreadable, TypeError):
+            continue
+        metrics.EVENT_AGE.labels(topic).observe(max(0.0, age.total_seconds()))
+
+
+async def reread(settings: Settings, spans: Sequence[Span]) -> list[Record]:
+    """Return the records of `spans` in the order of a batch. Raises `LogTruncated` if some have expired."""
+    begins = {TopicPartition(full(settings, span.topic), span.partition): span for span in spans}
+    consumer = kafka.plain_consumer(settings)
+    await kafka.started(consumer, "unfinished batch")
+    try:
+        consumer.assign(list(begins))
+        await check_not_truncated(consumer, {place: span.first for place, span in begins.items()})
+        return [record for place, span in begins.items() for record in await _span(consumer, place, span)]
+    finally:
+        await consumer.stop()

@@ -1,0 +1,108 @@
+"""The application: every resource, what it works with, and what describes it."""
+
+from typing import Any
+
+from fastapi import FastAPI, Response
+from pydantic import BaseModel, Field
+
+from services.api import access_keys, commands, credentials, frames, readings, sessions, sites, stations, tokens
+from services.api.access import Access
+from services.api.backends import Backends, Behind
+from services.api.bodies import Bounded
+from services.api.problems import CATALOGUE, Problem, ProblemDetails, answers, explain, not_found
+from services.api.queries import Away
+
+DESCRIPTION = """
+What is true of a charging network, what was, and what its stations should do.
+
+Reads show what is true now; a write is answered when reads show it. Changes come with `If-Match` and `Idempotency-Key`, lists
+in pages with `next_cursor` and `Link`, errors as `application/problem+json`, and what is asked of stations as commands.
+"""
+TAGS = [
+    {"name": "sites", "description": "places with stations"},
+    {"name": "stations", "description": "what charges, and its credentials"},
+    {"name": "tokens", "description": "what opens charging"},
+    {"name": "sessions", "description": "what was charged, and is charging"},
+    {"name": "commands", "description": "what is asked of stations"},
+    {"name": "access", "description": "who may ask"},
+    {"name": "about", "description": "this interface itself"},
+]
+
+
+class Kind(BaseModel):
+    """A kind of problem."""
+
+    type: str = Field(examples=["/problems/not_found"])
+    title: str
+    status: int
+
+
+class Api(FastAPI):
+    """FastAPI, with problems in its description."""
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            described = super().openapi()
+            schemas = described["components"]["schemas"]
+            described_problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= described_problem.pop("$defs", {}) | {"Problem": described_problem}
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return self.openapi_schema or {}
+
+
+def build(backends: Backends) -> Api:
+    """Return the application, which begins nothing by itself."""
+    app = describe()
+    app.state.backends = backends
+    app.state.access = Access(backends.queries, backends.settings.admin_digest)
+    return app
+
+
+def describe() -> Api:
+    """Return the application without anything behind it: enough for its description."""
+    app = Api(
+        title="Voltstream",
+        version="1",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        servers=[{"url": "/"}],
+        redirect_slashes=False,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        separate_input_output_schemas=False,
+    )
+    explain(app)
+    for module in (sites, stations, credentials, frames, tokens, sessions, readings, commands, access_keys):
+        app.include_router(module.router)
+    _about(app)
+    app.add_middleware(Bounded)
+    return app
+
+
+def _about(app: FastAPI) -> None:
+    @app.get("/problems", tags=["about"], operation_id="list_problems")
+    async def list_problems() -> list[Kind]:
+        """List the kinds of problems."""
+        return [
+            Kind(type=f"/problems/{kind}", title=title, status=status) for kind, (status, title) in CATALOGUE.items()
+        ]
+
+    @app.get("/problems/{kind}", tags=["about"], operation_id="get_problem", responses=answers(404))
+    async def get_problem(kind: str) -> Kind:
+        """Return one kind of problem: what the `type` of a problem leads to."""
+        if kind not in CATALOGUE:
+            raise not_found("problem of this kind")
+        status, title = CATALOGUE[kind]
+        return Kind(type=f"/problems/{kind}", title=title, status=status)
+
+    @app.get("/readyz", tags=["about"], operation_id="ready", responses=answers(503))
+    async def readyz(behind: Behind) -> Response:
+        """Say whether questions can be answered now."""
+        if behind.stopping.is_set():
+            raise Problem("unavailable", "stopping")
+        await behind.queries.answers()
+        return Response("ready\n", media_type="text/plain")
+
+    @app.exception_handler(Away)
+    async def away(_: Any, error: Exception) -> Response:
+        return Problem("unavailable", str(error)).response()

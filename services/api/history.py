@@ -1,0 +1,84 @@
+"""Every question to ClickHouse: what was."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Struct
+
+from chassis.clickhouse import ClickHouse
+from contracts.stations import CallFailed, CallSent, Said
+from contracts.topics import STATIONS
+
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+
+FRAMED = tuple(
+    f"voltstream.{each.__name__}" for each in STATIONS.classes if issubclass(each, Said | CallSent | CallFailed)
+)
+"""The types of the events that hold a frame."""
+
+
+class FramePlace(Struct, frozen=True, array_like=True):
+    """A place among a station's frames: microseconds since 1970, and the offset."""
+
+    recorded_us: Number
+    offset: Number
+
+
+class ReadingPlace(Struct, frozen=True, array_like=True):
+    """A place in a session's readings: microseconds since 1970, the event, and the number in it."""
+
+    at_us: Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
+    event: Annotated[str, msgspec.Meta(max_length=64, pattern="^[!-~]*$")]
+    number: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+
+
+class Kept(Struct, frozen=True):
+    """An event as it lies in the archive."""
+
+    place: FramePlace
+    recorded_at: datetime
+    event: Any
+
+
+_FRAMES = """
+SELECT toUnixTimestamp64Micro(recorded_time) AS recorded_us, offset, recorded_time, body FROM events
+WHERE tenant = {tenant:String} AND station = {station:String} AND topic = {topic:String}
+    AND has({types:Array(String)}, type) AND JSONHas(body, 'frame')
+    AND recorded_time <= fromUnixTimestamp64Micro({us:Int64}, 'UTC')
+    AND (toUnixTimestamp64Micro(recorded_time) < {us:Int64} OR offset < {offset:UInt64})
+ORDER BY tenant DESC, station DESC, topic DESC, recorded_time DESC, offset DESC
+LIMIT 1 BY id
+LIMIT {limit:UInt32}
+"""
+_READINGS = """
+SELECT *, toUnixTimestamp64Micro(at) AS at_us FROM readings
+WHERE tenant = {tenant:String} AND station = {station:String} AND session = {session:String}
+    AND (toUnixTimestamp64Micro(at), event, number) > ({us:Int64}, {event:String}, {number:UInt32})
+ORDER BY at, event, number
+LIMIT 1 BY at, event, number
+LIMIT {limit:UInt32}
+"""
+
+NEWEST = FramePlace(4_000_000_000_000_000, 2**63 - 1)
+"""After every frame."""
+FIRST = ReadingPlace(-(2**62), "", 0)
+"""Before every reading."""
+
+
+async def frames(db: ClickHouse, tenant: str, station: str, before: FramePlace, limit: int) -> list[Kept]:
+    """Return the events with the last frames before a place, the newest first."""
+    asked = {"tenant": tenant, "station": station, "topic": STATIONS.name, "types": list(FRAMED), "limit": limit}
+    rows = await db.query(_FRAMES, asked | {"us": before.recorded_us, "offset": before.offset})
+    return [
+        Kept(FramePlace(row["recorded_us"], row["offset"]), row["recorded_time"], STATIONS.decode(row["body"].encode()))
+        for row in rows
+    ]
+
+
+async def readings(
+    db: ClickHouse, tenant: str, station: str, session: str, after: ReadingPlace, limit: int
+) -> list[dict[str, Any]]:
+    """Return a session's readings after a place, by the station's clock."""
+    asked = {"tenant": tenant, "station": station, "session": session, "limit": limit}
+    return await db.query(_READINGS, asked | {"us": after.at_us, "event": after.event, "number": after.number})

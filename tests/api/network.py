@@ -1,0 +1,138 @@
+"""A network without Kafka: the directory's own rules and the views' own tables, behind the real application."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from hashlib import sha256
+from typing import Any
+
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chassis import clickhouse, clock
+from chassis.kafka import Chunk, Place, Unavailable
+from chassis.secrets import Secrets
+from chassis.settings import Settings
+from contracts.commands import CommandIssued
+from contracts.event import Event, Message
+from contracts.operations import CommandRequested
+from contracts.requests import ChangeRequested, PutStation
+from contracts.topics import ACCESS, DIRECTORY, OPERATIONS, REGISTRY, SITES, TOKENS, Topic, of_change
+from services.api.app import Api, build
+from services.api.backends import Backends
+from services.api.queries import Queries
+from services.directory import domain
+from services.directory.domain import Asked
+from services.views.worker import TOPICS, Views
+from tests.views.given import record
+
+FIRST_KEY = "vs_admin_" + "0123456789abcdef" * 4
+NOWHERE = "http://127.0.0.1:9/nothing"
+PARTS = 2
+
+
+def settings_of(**more: Any) -> Settings:
+    return Settings(
+        secret=SecretStr("a-secret-of-the-tests-and-of-nobody-else"),
+        admin_digest=sha256(FIRST_KEY.encode()).hexdigest(),
+        public_ocpp_url="wss://ocpp.example.com/ocpp",
+        **more,
+    )
+
+
+class Network:
+    """Takes the place of Kafka, the directory, operations' first step, and views' reading."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.views = Views(engine)
+        self.written: list[Event] = []
+        self.away = False
+        self.deaf = False
+        """Kafka has it, but nobody hears it yet."""
+        self._states: defaultdict[str, domain.State] = defaultdict(lambda: domain.initial)
+        self._ends: defaultdict[tuple[str, int], int] = defaultdict(int)
+
+    async def begin(self) -> None:
+        await self.views.positions({(topic.name, part) for topic in TOPICS for part in range(PARTS)})
+
+    async def append(self, topic: Topic[Any], event: Event, id: str) -> Place:
+        if self.away:
+            raise Unavailable("Kafka did not acknowledge within 5 s")
+        self.written.append(event)
+        if not self.deaf:
+            await self.hear(event, id)
+        return Place(0, len(self.written))
+
+    async def hear(self, event: Event, id: str) -> None:
+        match event:
+            case ChangeRequested():
+                await self._decide(event, id)
+            case CommandIssued():
+                await self.says(OPERATIONS, requested(event))
+
+    async def _decide(self, event: ChangeRequested, id: str) -> None:
+        key = of_change(event)
+        asked = Asked(Message(event, id, event.at), self._site_known(event))
+        outputs = domain.decide(self._states[key], asked)
+        self._states[key] = reduce(domain.evolve, outputs, self._states[key])
+        for output in outputs:
+            topic = next(t for t in (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS) if type(output) in t.classes)
+            await self.says(topic, output)
+
+    def _site_known(self, event: ChangeRequested) -> bool:
+        match event.change:
+            case PutStation(station=station) if station.site is not None:
+                return isinstance(self._states[f"{event.tenant}/site/{station.site}"], domain.Present)
+            case _:
+                return True
+
+    async def says(self, topic: Topic[Any], *events: Event, part: int = 0) -> None:
+        """Let views take in what somebody wrote to a partition."""
+        first = self._ends[topic.name, part]
+        self._ends[topic.name, part] += len(events)
+        records = [
+            record(topic, event, partition=part, offset=first + n, recorded=clock.now())
+            for n, event in enumerate(events)
+        ]
+        await self.views.apply([Chunk(topic, part, records, first + len(records))])
+
+
+def requested(event: CommandIssued) -> CommandRequested:
+    return CommandRequested(
+        at=event.at,
+        tenant=event.tenant,
+        station=event.station,
+        command=event.command,
+        task=event.task,
+        requested_by=event.requested_by,
+        expires_at=event.expires_at,
+        fingerprint=event.fingerprint,
+    )
+
+
+def app_of(network: Network, *, archive: str = NOWHERE, patience_s: float = 10) -> Api:
+    settings = settings_of()
+    secrets = Secrets(settings.secret.get_secret_value())
+    db = clickhouse.connect(archive)
+    return build(Backends(settings, secrets, Queries(network.engine), db, network, patience_s=patience_s))
+
+
+def client_of(app: Api, key: str | None = FIRST_KEY) -> AsyncClient:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return AsyncClient(transport=ASGITransport(app), base_url="http://api.example", headers=headers)
+
+
+def impatient(app: Api) -> Api:
+    """Let writes wait for a moment only."""
+    app.state.backends = replace(app.state.backends, patience_s=0.05)
+    return app
+
+
+async def key_of(admin: AsyncClient, scopes: Sequence[str], tenant: str | None = None) -> str:
+    """Return a new key."""
+    answer = await admin.post("/v1/access-keys", json={"scopes": list(scopes), "tenant": tenant})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["key"])
