@@ -6,6 +6,7 @@ import asyncio
 import msgspec
 
 from chassis import clock, kafka, logs
+from chassis.errors import SaysWhatToDo
 from chassis.kafka import TopicPartition, full
 from chassis.logs import log
 from chassis.loop import PARKED, Parked, Replay
@@ -16,7 +17,8 @@ from contracts.topics import DECIDERS
 
 
 async def parked_keys(settings: Settings, service: str) -> dict[bytes, tuple[int, Parked]]:
-    """Return the parked keys of a service, each with its partition and why."""
+    """Return the parked keys of a service, each with its partition and why. Raises `WrongTopics`."""
+    await kafka.check_topics(settings, [f"{service}.state", f"{service}.parked"])
     name = full(settings, f"{service}.state")
     places = [TopicPartition(name, partition) for partition in range(settings.partitions)]
     found: dict[bytes, tuple[int, Parked]] = {}
@@ -50,10 +52,18 @@ async def replay(settings: Settings, service: str, key: bytes, partition: int) -
         name = full(settings, f"{service}.parked")
         await producer.send_and_wait(name, value, key=key, partition=partition, headers=to_headers(headers))
     finally:
-        await producer.stop()
+        await kafka.abandoned(producer)
 
 
 async def _run(settings: Settings, action: str, service: str, station: str) -> int:
+    try:
+        return await _act(settings, action, service, station)
+    except SaysWhatToDo as wrong:
+        log.error(str(wrong))
+        return 1
+
+
+async def _act(settings: Settings, action: str, service: str, station: str) -> int:
     services = [service] if service else list(DECIDERS)
     asked = 0
     for name in services:
@@ -88,7 +98,11 @@ def main() -> None:
     options = parser.parse_args()
     settings = load_or_exit()
     logs.setup("dead-letters", style=settings.log, level=settings.log_level)
-    raise SystemExit(asyncio.run(_run(settings, options.action, options.service, getattr(options, "station", ""))))
+    try:
+        code = asyncio.run(_run(settings, options.action, options.service, getattr(options, "station", "")))
+    except KeyboardInterrupt:
+        code = 130
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

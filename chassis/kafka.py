@@ -18,16 +18,22 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
     OutOfOrderSequenceNumber,
+    ProducerClosed,
     ProducerFenced,
     TopicAlreadyExistsError,
+    for_code,
 )
 
 from chassis import clock, metrics
 from chassis.copies import Copies, Copy, Whole
 from chassis.errors import SaysWhatToDo
 from chassis.logs import log
+from chassis.progress import PROGRESS
 from chassis.settings import Settings
 from contracts.cloudevents import Attributes, Unreadable, from_headers, to_headers
 from contracts.event import Event, Message
@@ -48,6 +54,8 @@ __all__ = [
 MIB = 1 << 20
 DAY_MS = 86_400_000
 PARKED_DAYS = 90
+REQUEST_TIMEOUT_MS = 15_000
+"""A connection that brings no answer for so long is given up: a broker whose machine is gone closes none itself."""
 
 E = TypeVar("E", bound=Event)
 
@@ -159,27 +167,56 @@ def plain_consumer(settings: Settings, *, committed: bool = True) -> AIOKafkaCon
 
 
 async def started(client: Any, what: str) -> None:
-    """Start an aiokafka client, waiting for Kafka as long as it takes and saying so."""
+    """Start an aiokafka client, waiting for Kafka as long as it takes and saying so. A client that does not start is closed."""
     waits = 0
-    while True:
-        try:
-            await client.start()
-        except KafkaConnectionError:
-            if waits % 10 == 0:
-                log.warning("waiting for Kafka", what=what, hint="is VOLTSTREAM_KAFKA right, and is the broker up?")
-            waits += 1
-            await asyncio.sleep(0.5)
-        else:
-            return
+    try:
+        while True:
+            try:
+                return await client.start()  # type: ignore[no-any-return]
+            except KafkaConnectionError as error:
+                if waits % 10 == 0:
+                    hint = "is VOLTSTREAM_KAFKA right, and is the broker up?"
+                    log.warning("waiting for Kafka", what=what, why=str(error), hint=hint)
+                waits += 1
+                await asyncio.sleep(0.5)
+    except BaseException:
+        await _closed(client)
+        raise
 
 
-async def abandoned(producer: AIOKafkaProducer) -> None:
-    """Close a producer, whatever state it is in: what it has not committed is not true, so nothing is waited for long."""
+async def _closed(client: Any) -> None:
+    if isinstance(client, AIOKafkaProducer):
+        await abandoned(client)
+    elif isinstance(client, AIOKafkaAdminClient):
+        await client.close()
+    else:
+        await client.stop()
+
+
+async def abandoned(producer: AIOKafkaProducer, *, patience: float = 5) -> None:
+    """Close a producer, whatever state it is in: what it has not sent within `patience` seconds fails."""
     try:
         with suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(producer.stop(), 5)
+            async with asyncio.timeout(patience):
+                await producer.stop()
     finally:
         await producer.client.close()  # a fenced producer's own stop raises before it comes to this
+        await _put_down(producer)
+
+
+async def _put_down(producer: AIOKafkaProducer) -> None:
+    """End what aiokafka leaves running when `stop` is cut short: an idempotent producer would try for ever."""
+    sender, accumulator = producer._sender.sender_task, producer._message_accumulator  # noqa: SLF001
+    while sender is not None and not sender.done():
+        sender.cancel()  # it takes the first for a wish to end in order
+        await asyncio.wait([sender], timeout=0.1)
+    waiting = [batch for batches in accumulator._batches.values() for batch in batches]  # noqa: SLF001
+    waiting += accumulator._pending_batches  # noqa: SLF001
+    accumulator.fail_all(ProducerClosed())
+    for batch in waiting:  # whoever waits is told; that nobody does is no error
+        for future in (batch._drain_waiter, *(future for future, _ in batch._msg_futures)):  # noqa: SLF001
+            if future.done() and not future.cancelled():
+                future.exception()
 
 
 # ---- topics --------------------------------------------------------------------------------------------------------
@@ -203,28 +240,54 @@ def all_topics() -> dict[str, dict[str, str]]:
 
 
 async def create_topics(settings: Settings) -> list[str]:
-    """Create the topics that are missing, check those that are there, and return the names of the new ones."""
+    """Create the topics that are missing, check those that are there, and return the names of those it created.
+
+    Raises `WrongTopics` when Kafka refuses one, or has one with another number of partitions.
+    """
     admin = AIOKafkaAdminClient(**connection(settings))
     await started(admin, "topics")
     try:
         wanted = {full(settings, name): how for name, how in all_topics().items()}
-        missing = set(wanted) - set(await admin.list_topics())
+        missing = set(wanted) - set(await _asked(admin.list_topics))
         new = [
             NewTopic(name, settings.partitions, settings.replication, topic_configs=wanted[name])
             for name in sorted(missing)
         ]
-        if new:
-            with suppress(TopicAlreadyExistsError):
-                await admin.create_topics(new)
+        created = await _create(admin, new) if new else []
         await _until_there(admin, settings, set(wanted))
     finally:
         await admin.close()
-    return sorted(missing)
+    return created
+
+
+async def _create(admin: AIOKafkaAdminClient, new: list[NewTopic]) -> list[str]:
+    answer = await _asked(lambda: admin.create_topics(new))
+    refused = [
+        f"Kafka does not create {name}: {said[0] if said and said[0] else for_code(code).__name__}"
+        for name, code, *said in answer.topic_errors
+        if code not in (0, TopicAlreadyExistsError.errno) and not for_code(code).retriable
+    ]
+    if refused:
+        hint = "VOLTSTREAM_REPLICATION must not exceed the brokers, and the user must be allowed to create topics"
+        raise WrongTopics(f"{refused[0]} ({hint})")
+    return [name for name, code, *_ in answer.topic_errors if not code]
+
+
+async def _asked(question: Callable[[], Awaitable[Any]]) -> Any:
+    """Return Kafka's answer, asking again as long as Kafka is away."""
+    while True:
+        try:
+            return await question()
+        except (KafkaError, TimeoutError) as error:
+            if isinstance(error, KafkaError) and not error.retriable:
+                raise
+            log.warning("waiting for Kafka", what="topics", why=repr(error))
+            await asyncio.sleep(0.5)
 
 
 async def _until_there(admin: AIOKafkaAdminClient, settings: Settings, names: set[str]) -> None:
     for _ in range(100):
-        if names <= set(await admin.list_topics()):
+        if names <= set(await _asked(admin.list_topics)):
             with suppress(WrongTopics):
                 return await _check(admin, settings, names)
         await asyncio.sleep(0.1)
@@ -232,9 +295,8 @@ async def _until_there(admin: AIOKafkaAdminClient, settings: Settings, names: se
 
 
 async def _check(admin: AIOKafkaAdminClient, settings: Settings, names: set[str]) -> None:
-    found = {
-        t["topic"]: len(t["partitions"]) for t in await admin.describe_topics(sorted(names)) if not t["error_code"]
-    }
+    described = await _asked(lambda: admin.describe_topics(sorted(names)))
+    found = {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
     if gone := sorted(names - set(found)):
         raise WrongTopics(f"missing in Kafka: {', '.join(gone)}. `python -m chassis.topics create` creates them")
     if wrong := sorted(name for name, count in found.items() if count != settings.partitions):
@@ -264,27 +326,42 @@ def new_traceparent() -> str:
 
 
 class Log:
-    """Appends events, each acknowledged by all replicas and once, outside any transaction."""
+    """Appends events, each acknowledged by all replicas and once, outside any transaction.
+
+    It outlives any absence of Kafka. A record whose append was given up may still land when Kafka is back. Where a record
+    fails for good, the numbers by which Kafka tells repetitions no longer fit and all later ones would fail as well: then the
+    producer is replaced by a new one.
+    """
 
     def __init__(self, settings: Settings, *, linger_ms: int = 5) -> None:
-        self._settings = settings
-        self._producer = AIOKafkaProducer(
-            **connection(settings),
+        self._settings, self._linger_ms = settings, linger_ms
+        self._producer = self._build()
+        self._mending: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    def _build(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            **connection(self._settings),
             enable_idempotence=True,
             acks="all",
             max_batch_size=MIB,  # with the default, the waiters of a full batch all wake at once
-            linger_ms=linger_ms,
+            linger_ms=self._linger_ms,
             compression_type="lz4",
             retry_backoff_ms=20,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
 
     async def start(self) -> None:
         """Connect, however long it takes."""
         await started(self._producer, "producer")
 
-    async def stop(self) -> None:
-        """Send what is waiting, and disconnect."""
-        await self._producer.stop()
+    async def stop(self, *, patience: float = 10) -> None:
+        """Send what is waiting, for at most `patience` seconds, and disconnect."""
+        self._stopped = True
+        if self._mending:
+            self._mending.cancel()
+            await asyncio.wait([self._mending])
+        await abandoned(self._producer, patience=patience)
 
     async def send(
         self,
@@ -296,7 +373,10 @@ class Log:
         traceparent: str | None = None,
         recorded_at: datetime | None = None,
     ) -> asyncio.Future[Any]:
-        """Put an event into the next batch; the future is done when it is acknowledged."""
+        """Put an event into the next batch; the future is done when it is acknowledged, and nobody need wait for it.
+
+        Raises `KafkaError`; among them `MessageSizeTooLargeError` for an event that fits no record (1 MiB).
+        """
         key = topic.key_of(event)
         attributes = Attributes(
             id=id,
@@ -307,15 +387,42 @@ class Log:
             recorded_time=recorded_at or clock.now(),
             traceparent=traceparent,
         )
-        future: asyncio.Future[Any] = await self._producer.send(
-            full(self._settings, topic.name),
-            topic.encode(event),
-            key=key,
-            partition=topic.partition(event) if topic.partition else None,
-            headers=to_headers(attributes),
-        )
+        if self._mending:
+            await asyncio.shield(self._mending)
+        producer = self._producer
+        try:
+            future: asyncio.Future[Any] = await producer.send(
+                full(self._settings, topic.name),
+                topic.encode(event),
+                key=key,
+                partition=topic.partition(event) if topic.partition else None,
+                headers=to_headers(attributes),
+            )
+        except KafkaError as error:
+            if producer._closed or producer._sender.sender_task.done():  # noqa: SLF001
+                self._mend(producer, error)
+            raise
+        future.add_done_callback(lambda done: self._settled(producer, done))
         metrics.EVENTS_PRODUCED.labels(topic.name).inc()
         return future
+
+    def _settled(self, producer: AIOKafkaProducer, future: asyncio.Future[Any]) -> None:
+        if not future.cancelled() and (error := future.exception()):
+            self._mend(producer, error)
+
+    def _mend(self, producer: AIOKafkaProducer, error: BaseException) -> None:
+        if not self._stopped and not self._mending and producer is self._producer:
+            log.warning("a record failed: replacing the producer", why=repr(error))
+            self._mending = asyncio.create_task(self._replace(producer), name="replace the producer")
+
+    async def _replace(self, broken: AIOKafkaProducer) -> None:
+        try:
+            await abandoned(broken)  # first, so that nothing of it lands behind what its successor writes
+            fresh = self._build()
+            await started(fresh, "producer")
+            self._producer = fresh
+        finally:
+            self._mending = None
 
     async def append(
         self,
@@ -328,7 +435,11 @@ class Log:
         recorded_at: datetime | None = None,
         timeout: float = 5,
     ) -> Place:
-        """Return where `event` lies once Kafka has it for good. Raises `Unavailable`: it may be there all the same."""
+        """Return where `event` lies once Kafka has it for good.
+
+        Raises `Unavailable` after `timeout` seconds: it may be there all the same, or land later; and
+        `MessageSizeTooLargeError` for an event that fits no record.
+        """
         try:
             async with asyncio.timeout(timeout):
                 future = await self.send(
@@ -336,8 +447,12 @@ class Log:
                 )
                 # Shielded: giving up waiting must not cancel a batch's future under the producer.
                 done = await asyncio.shield(future)
-        except (TimeoutError, KafkaError) as error:
+        except MessageSizeTooLargeError:
+            raise
+        except TimeoutError as error:
             raise Unavailable(f"Kafka did not acknowledge within {timeout:g} s") from error
+        except KafkaError as error:
+            raise Unavailable(f"Kafka did not take it: {error!r}") from error
         return Place(done.partition, done.offset)
 
 
@@ -351,15 +466,20 @@ class CopyKeeper:
         self._settings = settings
         self._by_name = {full(settings, whole.topic.name): whole.topic for whole in wholes}
         self._consumer = plain_consumer(settings) if wholes else None
+        self._work = f"copies of {', '.join(whole.topic.name for whole in wholes)}"
         self.copies = Copies(*wholes)
         self.task: asyncio.Task[None] | None = None
         self.changed: Callable[[Topic[Any], bytes], None] | None = None
-        """Called after each record with the topic and the record's key."""
+        """Called after each record that was taken in, with the topic and the record's key."""
 
     async def __aenter__(self) -> Copies:
         if self._consumer:
             await started(self._consumer, "copies")
-            await self._read_whole(self._consumer)
+            try:
+                await self._read_whole(self._consumer)
+            except BaseException:
+                await self._consumer.stop()
+                raise
             self.task = asyncio.create_task(self._follow(self._consumer), name="copies")
         return self.copies
 
@@ -369,6 +489,7 @@ class CopyKeeper:
         if self.task:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
+        PROGRESS.over(self._work)
         if self._consumer:
             await self._consumer.stop()
 
@@ -386,21 +507,25 @@ class CopyKeeper:
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:
+            PROGRESS.beat(self._work)
             self._take(await consumer.getmany(timeout_ms=1000))
 
     def _take(self, polled: dict[TopicPartition, list[Any]]) -> int:
         for place, records in polled.items():
-            topic = self._by_name[place.topic]
-            copy: Copy[Any] = self.copies.of(topic)
             for record in records:
-                try:
-                    copy.apply(record.key, record.value)
-                except Unreadable as error:
-                    metrics.UNREADABLE.labels(topic.name).inc()
-                    log.error("unreadable reference data is passed over", topic=topic.name, why=str(error))
-                if self.changed:
-                    self.changed(topic, record.key)
+                self._take_in(self._by_name[place.topic], record)
         return sum(len(records) for records in polled.values())
+
+    def _take_in(self, topic: Topic[Any], record: Any) -> None:
+        copy: Copy[Any] = self.copies.of(topic)
+        try:
+            copy.apply(record.key or b"", record.value)
+        except Unreadable as error:
+            metrics.UNREADABLE.labels(topic.name).inc()
+            log.error("unreadable reference data is passed over", topic=topic.name, why=str(error))
+        else:
+            if self.changed:
+                self.changed(topic, record.key or b"")
 
 
 class Tail(Generic[E]):
@@ -409,23 +534,30 @@ class Tail(Generic[E]):
     def __init__(self, settings: Settings, topic: Topic[E], partition: int) -> None:
         self._topic = topic
         self._place = TopicPartition(full(settings, topic.name), partition)
+        self._work = f"tail of {topic.name}"
         self._consumer = plain_consumer(settings, committed=False)
 
     async def __aenter__(self) -> Self:
         """Return when the position is known: what is written after this will be heard."""
         await started(self._consumer, f"tail of {self._topic.name}")
-        self._consumer.assign([self._place])
-        await self._consumer.seek_to_end(self._place)
-        await self._consumer.position(self._place)
+        try:
+            self._consumer.assign([self._place])
+            await self._consumer.seek_to_end(self._place)
+            await self._consumer.position(self._place)
+        except BaseException:
+            await self._consumer.stop()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        PROGRESS.over(self._work)
         await self._consumer.stop()
 
     async def __aiter__(self) -> AsyncIterator[Message[E]]:
         while True:
+            PROGRESS.beat(self._work)
             for raw in (await self._consumer.getmany(self._place, timeout_ms=1000)).get(self._place, []):
                 record = _record(self._topic, raw)
                 try:
@@ -448,13 +580,16 @@ def partition_of_gateway(gateway: str, partitions: int) -> int:
 
 async def check_not_truncated(consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> None:
     """Raise `LogTruncated` if a place that was reached has expired from the log."""
-    if not reached:
-        return
-    for place, first in (await consumer.beginning_offsets(list(reached))).items():
-        if reached[place] < first:
+    if reached:
+        _check_not_truncated(reached, await consumer.beginning_offsets(list(reached)))
+
+
+def _check_not_truncated(reached: dict[TopicPartition, int], first: dict[TopicPartition, int]) -> None:
+    for place, offset in reached.items():
+        if offset < first[place]:
             raise LogTruncated(
-                f"{place.topic}, partition {place.partition}: offset {reached[place]} comes next, but the log begins at "
-                f"{first}. Records have expired unread; rebuild from a backup, or accept the loss by a rebuild"
+                f"{place.topic}, partition {place.partition}: offset {offset} comes next, but the log begins at "
+                f"{first[place]}. Records have expired unread; rebuild from a backup, or accept the loss by a rebuild"
             )
 
 
@@ -475,7 +610,7 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     """For services that keep their offsets beside what they write: SQL, ClickHouse.
 
     `positions` says where to begin; what it does not name is read from the log's start. Nothing is skipped: an offset that
-    has expired raises `LogTruncated`.
+    has expired raises `LogTruncated`. A batch is finished before its partitions go to another member.
     """
 
     def __init__(
@@ -488,15 +623,21 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         max_records: int = 2000,
         linger_ms: int = 0,
     ) -> None:
-        self._settings = settings
+        self._settings, self._group = settings, group
         self._topics = {full(settings, topic.name): topic for topic in topics}
         self._positions = positions
         self._max_records = max_records
         self._linger_s = linger_ms / 1000
         self._consumer = group_consumer(settings, group)
-        self._busy = asyncio.Lock()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._placed = asyncio.Event()
+        """Whether what we hold has been sought: until then, aiokafka reads from the group's offsets, which are no truth."""
+        self._turn = 0
+        """Another one whenever the group moves: what was polled across that may be from a wrong position."""
+        self._next: dict[TopicPartition, int] = {}
+        self._beginning: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reached: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
 
     async def __aenter__(self) -> Self:
@@ -508,55 +649,99 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        PROGRESS.over(self._group)
+        self._idle.set()  # aiokafka's stop waits for a rebalance to end, and so for us
+        if self._beginning:
+            self._beginning.cancel()
+        await self._consumer.stop()
         if self._failed.done():
             self._failed.exception()
-        await self._consumer.stop()
+
+    # ---- the group moves: aiokafka swallows whatever is raised here ------------------------------------------------
 
     async def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
-        async with self._busy:  # the batch in hand is finished first
-            self._reached.clear()
+        self._moved()
+        await self._idle.wait()
+        self._next.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        try:
-            await self._begin(set(assigned))
-        except BaseException as error:
-            if not self._failed.done():
-                self._failed.set_exception(error)
-            raise
+        self._moved()
+        self._beginning = asyncio.create_task(self._begin(set(assigned)), name=f"positions of {self._group}")
+        await asyncio.wait([self._beginning])
+        if not self._beginning.cancelled() and (error := self._beginning.exception()) and not self._failed.done():
+            self._failed.set_exception(error)
+
+    def _moved(self) -> None:
+        self._turn += 1
+        self._placed.clear()
 
     async def _begin(self, assigned: set[TopicPartition]) -> None:
-        if not assigned:
-            return
         known = await self._positions({(self._topics[place.topic].name, place.partition) for place in assigned})
-        first = await self._consumer.beginning_offsets(list(assigned))
+        first = await self._first(assigned)
         reached = {
             place: known[name]
             for place in assigned
             if (name := (self._topics[place.topic].name, place.partition)) in known
         }
-        await check_not_truncated(self._consumer, reached)
-        for place in assigned:
-            self._consumer.seek(place, reached.get(place, first[place]))
-        self._reached = reached
+        _check_not_truncated(reached, first)
+        self._next = first | reached
+        for place, offset in self._next.items():
+            self._consumer.seek(place, offset)
+        self._placed.set()
+
+    async def _first(self, places: set[TopicPartition]) -> dict[TopicPartition, int]:
+        while places:
+            with suppress(KafkaTimeoutError):  # Kafka is away
+                return dict(await self._consumer.beginning_offsets(list(places)))
+        return {}
+
+    # ---- reading ---------------------------------------------------------------------------------------------------
 
     async def __aiter__(self) -> AsyncIterator[list[Chunk]]:
         while True:
+            PROGRESS.beat(self._group)
             if self._failed.done():
                 await self._failed
-            polled = await self._consumer.getmany(timeout_ms=500, max_records=self._max_records)
-            if 0 < sum(map(len, polled.values())) < self._max_records and self._linger_s:
-                await asyncio.sleep(self._linger_s)
-                for place, more in (await self._consumer.getmany(max_records=self._max_records)).items():
-                    polled.setdefault(place, []).extend(more)
-            async with self._busy:
-                held = self._consumer.assignment()
-                chunks = [self._chunk(place, records) for place, records in polled.items() if place in held and records]
-                if chunks:
+            if chunks := await self._read():
+                self._idle.clear()
+                try:
                     yield chunks
-                    self._reached |= {
-                        TopicPartition(full(self._settings, c.topic.name), c.partition): c.after for c in chunks
-                    }
+                finally:
+                    self._idle.set()
+                for chunk in chunks:
+                    self._next[TopicPartition(full(self._settings, chunk.topic.name), chunk.partition)] = chunk.after
             await self._commit()
+
+    async def _read(self) -> list[Chunk]:
+        """Return what comes next, unless the group moves meanwhile: then it is read again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await self._placed.wait()
+        if not self._placed.is_set():
+            return []
+        turn = self._turn
+        try:
+            polled = await self._poll()
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+            if turn == self._turn:
+                raise LogTruncated(f"what comes next is not in the log: {error}; rebuild from a backup") from error
+            return []
+        if turn != self._turn:
+            for place in polled.keys() & self._next.keys() & self._consumer.assignment():
+                self._consumer.seek(place, self._next[place])
+            return []
+        return [self._chunk(place, records) for place, records in polled.items() if records]
+
+    async def _poll(self) -> dict[TopicPartition, list[Any]]:
+        polled: dict[TopicPartition, list[Any]] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):  # while the group moves, aiokafka waits as long as Kafka is away
+                polled = dict(await self._consumer.getmany(timeout_ms=500, max_records=self._max_records))
+                if polled and self._linger_s:
+                    await asyncio.sleep(self._linger_s)
+                    for place, more in (await self._consumer.getmany(max_records=self._max_records)).items():
+                        polled.setdefault(place, []).extend(more)
+        return polled
 
     def _chunk(self, place: TopicPartition, raws: list[Any]) -> Chunk:
         topic = self._topics[place.topic]
@@ -566,15 +751,17 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     async def _commit(self) -> None:
         """Tell the group how far we are, for lag only."""
         loop = asyncio.get_running_loop()
-        if self._reached and loop.time() - self._committed_at >= 5:
+        if self._placed.is_set() and self._next and loop.time() - self._committed_at >= 5:
             self._committed_at = loop.time()
-            await commit_for_lag(self._consumer, self._reached)
+            await commit_for_lag(self._consumer, dict(self._next))
 
 
 async def commit_for_lag(consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> None:
-    """Commit plainly what is kept elsewhere anyway; whatever prevents it is no loss."""
-    with suppress(KafkaError):
-        await consumer.commit({place: offset for place, offset in reached.items() if place in consumer.assignment()})
+    """Commit plainly what is kept elsewhere anyway; whatever prevents it within 2 s is no loss."""
+    held = consumer.assignment()
+    with suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(2):
+            await consumer.commit({place: offset for place, offset in reached.items() if place in held})
 
 
 def utc(timestamp_ms: int) -> datetime:

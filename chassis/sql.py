@@ -61,7 +61,7 @@ def build(settings: Settings, *, connections: int = 5) -> AsyncEngine:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
-    return create_async_engine(url, connect_args={"timeout": 10}, pool_pre_ping=True, **options)
+    return create_async_engine(url, connect_args={"timeout": 10, "command_timeout": 60}, pool_pre_ping=True, **options)
 
 
 def _url(settings: Settings) -> URL:

@@ -4,7 +4,8 @@ import argparse
 import asyncio
 
 from chassis import logs
-from chassis.kafka import WrongTopics, all_topics, create_topics, full
+from chassis.errors import SaysWhatToDo
+from chassis.kafka import all_topics, create_topics, full
 from chassis.logs import log
 from chassis.settings import Settings, describe, load_or_exit
 
@@ -26,13 +27,17 @@ def main() -> None:
         for name, how in all_topics().items():
             print(full(settings, name), *(f"{key}={value}" for key, value in how.items()))
         return
-    raise SystemExit(asyncio.run(_create(settings)))
+    try:
+        code = asyncio.run(_create(settings))
+    except KeyboardInterrupt:
+        code = 130
+    raise SystemExit(code)
 
 
 async def _create(settings: Settings) -> int:
     try:
         created = await create_topics(settings)
-    except WrongTopics as wrong:
+    except SaysWhatToDo as wrong:
         log.error(str(wrong))
         return 1
     log.info("topics are there", created=len(created), partitions=settings.partitions)

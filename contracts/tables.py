@@ -84,6 +84,9 @@ class Instant(TypeDecorator[datetime]):
         return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
+AnyTable = Table
+"""One of those below, for whoever speaks of rows and of no database."""
+
 metadata = MetaData()
 
 

@@ -155,7 +155,7 @@ def engine_at(url: str) -> AsyncEngine:
 
 
 @pytest_asyncio.fixture
-async def database(sql_url: str) -> AsyncIterator[AsyncEngine]:
+async def migrated(sql_url: str) -> AsyncIterator[AsyncEngine]:
     """A database of each kind, with today's tables."""
     engine = engine_at(sql_url)
     await sql.until_there(engine, patience=30)

@@ -1,6 +1,6 @@
 """A charging station for tests: exact OCPP 1.6-J frames over a real WebSocket, and the habits of real stations.
 
-station = Station("CP-1", "ws://127.0.0.1:9000/ocpp", password=b"open sesame")
+station = Station("CP-1", ("ws://127.0.0.1:9000/ocpp",), password=b"open sesame")
 await station.connect()
 answer = await station.call("Heartbeat")  # the payload of the answer
 station.keep("MeterValues", {...})  # put in its queue, and sent until it is answered, over whatever connections
@@ -91,6 +91,7 @@ class Link:
         self.asked: asyncio.Queue[Asked] = asyncio.Queue()
         self.heard: list[str] = []
         """Every frame that came, in order."""
+        self.frozen = False
         self._waiting: dict[str, asyncio.Future[str]] = {}
         self.ended = asyncio.create_task(self._listen())
 
@@ -125,9 +126,8 @@ class Link:
 
     def freeze(self) -> None:
         """Hear nothing any more, without closing anything: half-open."""
-        transport = self.socket.transport
-        assert isinstance(transport, asyncio.Transport), "a TCP connection"
-        transport.pause_reading()
+        self.frozen = True
+        self.socket.transport.pause_reading()
 
     async def _listen(self) -> None:
         try:
@@ -235,8 +235,7 @@ class Station:
             self._delivery.cancel()
             await asyncio.gather(self._delivery, return_exceptions=True)
         for link in self.links:
-            transport = link.socket.transport
-            if isinstance(transport, asyncio.Transport) and not transport.is_reading():
+            if link.frozen:
                 link.abort()
             await link.socket.close()
             await link.ended

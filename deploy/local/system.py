@@ -6,76 +6,26 @@ await system.stop()
 """
 
 import asyncio
-import contextlib
-import hashlib
-import os
-import secrets
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from chassis import broker as kafka
-from chassis.child import Child
-from chassis.kafka import create_topics
+from chassis.kafka import WrongTopics, create_topics
 from chassis.settings import Settings
+from deploy.local.folder import Folder, InUse
+from deploy.local.part import Address, Part, patient_enough
+from deploy.local.plan import EDGES, Plan
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 SERVICES = ("directory", "authorization", "sessions", "operations", "views", "analytics", "gateway", "api")
 """In the order in which they are started; they are stopped the other way round."""
-EDGES = {"gateway": "ocpp_port", "api": "api_port"}
 PATIENCE_S = 60
+LEFTOVERS_S = 15
+"""How long the processes of a run that was killed may take to end: they notice, and end within 5 s or are killed."""
 
 
 class CannotStart(Exception):
     """Something is in the way. The message says what, and what to do."""
-
-
-@dataclass
-class Part:
-    """One process of the system."""
-
-    name: str
-    """The service, or the service and a number: `gateway-2`."""
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    health: str
-    """The URL that answers 200 when it is ready."""
-    log: Path
-    child: Child | None = None
-    starts: list[float] = field(default_factory=list)
-
-    @property
-    def service(self) -> str:
-        return self.name.partition("-")[0]
-
-    def start(self) -> None:
-        """Start the process; its output is added to its log."""
-        self.starts = [*self.starts[-9:], time.monotonic()]
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".log.1"))
-        self.child = Child(self.command, folder=CHECKOUT, output=self.log, environment=self.environment)
-
-    async def is_ready(self) -> bool:
-        return (
-            self.child is not None and self.child.exit_code is None and await asyncio.to_thread(_answers, self.health)
-        )
-
-    def last_words(self, lines: int = 12) -> str:
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own, on the loopback
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _unsaid(_: str) -> None: ...
@@ -85,65 +35,35 @@ class System:
     """The parts, and who starts them again."""
 
     def __init__(self, folder: Path, settings: Settings, names: Sequence[str], report: Callable[[str], None]) -> None:
-        self.folder, self.settings, self._report = folder, settings, report
-        self.logs = folder / "logs"
-        for each in (folder, self.logs):
-            each.mkdir(parents=True, exist_ok=True)
-        self.secret = _kept(folder / "secret", lambda: secrets.token_urlsafe(48))
-        self.admin_key = _kept(folder / "admin.key", lambda: f"vs_admin_{secrets.token_urlsafe(32)}")
-        port = int(settings.kafka.rpartition(":")[2])
-        self.kafka = kafka.build(folder / "kafka", port=port, report=report)
-        self.parts = {name: self._part(name) for name in ("clickhouse", *names)}
+        self._kept = Folder(folder)
+        self._plan = Plan(self._kept, settings)
+        self.folder, self.settings, self._report = self._kept.path, settings, report
+        self.secret, self.admin_key = self._plan.secret, self._plan.admin_key
+        self.api_url, self.ocpp_url = self._plan.api_url, self._plan.ocpp_url
+        self.kafka = kafka.build(self.folder / "kafka", port=self._plan.kafka_port, report=report)
+        self.parts = {name: self._plan.part(name) for name in ("clickhouse", *names)}
+        self._kafka_starts: list[float] = []
+        self._returning: dict[str, float] = {}
         self._supervisor: asyncio.Task[None] | None = None
         self.restarts = True
         """Whether what dies is started again; a test that kills says no."""
 
-    # ---- what the parts are ----------------------------------------------------------------------------------------
-
     def environment(self) -> dict[str, str]:
         """Return the settings of every part."""
-        mine = {name: value for name, value in os.environ.items() if not name.startswith("VOLTSTREAM_")}
-        plain = self.settings.model_dump(
-            exclude={"sql", "clickhouse", "secret", "kafka_password", "clickhouse_password"}
-        )
-        ours = {f"VOLTSTREAM_{name.upper()}": str(value) for name, value in plain.items() if value not in ("", None)}
-        return {
-            **mine,
-            **ours,
-            "VOLTSTREAM_SQL": f"sqlite+aiosqlite:///{self.folder / 'voltstream.sqlite'}",
-            "VOLTSTREAM_CLICKHOUSE": self.settings.clickhouse.get_secret_value(),
-            "VOLTSTREAM_SECRET": self.secret,
-            "VOLTSTREAM_ADMIN_DIGEST": hashlib.sha256(self.admin_key.encode()).hexdigest(),
-            "VOLTSTREAM_LOG": "text",
-            "PYTHONUNBUFFERED": "1",
-            "NO_COLOR": "1",
-        }
-
-    def _part(self, name: str) -> Part:
-        log = self.logs / f"{name}.log"
-        if name == "clickhouse":
-            port = urlsplit(self.settings.clickhouse.get_secret_value()).port or 8123
-            folder = str(self.folder / "clickhouse")
-            command = [sys.executable, "-m", "chassis.embedded_clickhouse", "--folder", folder, "--port", str(port)]
-            return Part(name, command, self.environment(), f"http://127.0.0.1:{port}/ping", log)
-        service, _, number = name.partition("-")
-        health = kafka.free_port()
-        environment = {**self.environment(), "VOLTSTREAM_MEMBER": name, "VOLTSTREAM_HEALTH_PORT": str(health)}
-        if number and service in EDGES:
-            environment[f"VOLTSTREAM_{EDGES[service].upper()}"] = str(kafka.free_port())
-        command = [sys.executable, "-m", f"services.{service}"]
-        return Part(name, command, environment, f"http://127.0.0.1:{health}/readyz", log)
+        return self._plan.environment()
 
     def port_of(self, name: str) -> int:
-        """Return where a gateway or an api listens."""
-        return int(self.parts[name].environment[f"VOLTSTREAM_{EDGES[self.parts[name].service].upper()}"])
+        """Return where a gateway, an api or ClickHouse listens."""
+        address = self.parts[name].address
+        assert address is not None
+        return address.port
 
-    # ---- life ------------------------------------------------------------------------------------------------------
+    # ---- start and stop --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Return when everything is ready. Raises `CannotStart`, and then nothing is left running."""
         try:
-            self._refuse_taken_ports()
+            await self._make_sure()
             self.parts["clickhouse"].start()
             await self._start_kafka()
             await self._create_topics()
@@ -151,26 +71,55 @@ class System:
                 if name != "clickhouse":
                     part.start()
             await self.until_ready()
+        except OSError as error:
+            await self.stop()
+            raise CannotStart(f"{error.filename or self.folder}: {error.strerror or error}") from error
         except BaseException:
             await self.stop()
             raise
         self._supervisor = asyncio.create_task(self._supervise(), name="supervisor")
 
-    def _refuse_taken_ports(self) -> None:
-        for name in self.parts:
-            if self.parts[name].service in EDGES:
-                port, setting = self.port_of(name), f"VOLTSTREAM_{EDGES[self.parts[name].service].upper()}"
-            elif name == "clickhouse":
-                port, setting = (
-                    int(self.parts[name].command[-1]),
-                    "VOLTSTREAM_CLICKHOUSE (http://127.0.0.1:PORT/voltstream)",
+    async def _make_sure(self) -> None:
+        """Look for what would be in the way, before anything is started."""
+        try:
+            ended_well = self._kept.hold()
+            await kafka.find_java()
+        except (InUse, kafka.NoBroker) as trouble:
+            raise CannotStart(str(trouble)) from trouble
+        await self._until_ports_are_free(0 if ended_well else LEFTOVERS_S)
+
+    async def _until_ports_are_free(self, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        self._refuse_doubled_ports()
+        while taken := self._taken():
+            name, address, why = taken[0]
+            if time.monotonic() > deadline:
+                raise CannotStart(
+                    f"{name} cannot listen on {address.host}:{address.port} ({why.lower()}): free the port, or choose "
+                    f"another with {address.setting}"
                 )
-            else:
-                continue
-            if not kafka.is_free(port):
-                raise CannotStart(f"port {port} for {name} is taken: free it, or choose another with {setting}")
+            if patience:
+                self._report(f"waiting for the end of what a killed run has left: {name} on port {address.port}")
+            await asyncio.sleep(1)
+
+    def _addresses(self) -> list[tuple[str, Address]]:
+        broker = Address("127.0.0.1", self.kafka.port, "VOLTSTREAM_KAFKA=127.0.0.1:PORT")
+        return [("Kafka", broker), *((part.name, part.address) for part in self.parts.values() if part.address)]
+
+    def _taken(self) -> list[tuple[str, Address, str]]:
+        return [(name, address, why) for name, address in self._addresses() if (why := address.why_not())]
+
+    def _refuse_doubled_ports(self) -> None:
+        seen: dict[int, str] = {}
+        for name, address in self._addresses():
+            if other := seen.get(address.port):
+                raise CannotStart(
+                    f"{other} and {name} would listen on the same port {address.port}: choose another with {address.setting}"
+                )
+            seen[address.port] = name
 
     async def _start_kafka(self) -> None:
+        self._kafka_starts = [*self._kafka_starts[-9:], time.monotonic()]
         try:
             await self.kafka.start()
         except kafka.PortTaken as taken:
@@ -180,51 +129,65 @@ class System:
 
     async def _create_topics(self) -> None:
         settings = self.settings.model_copy(update={"kafka": self.kafka.bootstrap})
-        if created := await create_topics(settings):
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                created = await create_topics(settings)
+        except WrongTopics as wrong:
+            raise CannotStart(str(wrong)) from wrong
+        except TimeoutError as silence:
+            raise CannotStart(f"Kafka does not create topics within {PATIENCE_S} s: see {self.kafka.log}") from silence
+        if created:
             self._report(f"created {len(created)} topics of {settings.partitions} partitions")
 
     async def until_ready(self, names: Sequence[str] | None = None) -> None:
         """Wait for the parts, saying now and then for which. Raises `CannotStart` if one ends or takes too long."""
-        began, said = time.monotonic(), time.monotonic()
-        waiting = dict.fromkeys(names or self.parts)
+        began = said = time.monotonic()
+        waiting = [self.parts[name] for name in names or self.parts]
         while waiting:
-            for name in list(waiting):
-                part = self.parts[name]
-                if await part.is_ready():
-                    del waiting[name]
-                elif part.child is None or part.child.exit_code is not None:
-                    raise CannotStart(f"{name} ended before it was ready. The end of {part.log}:\n{part.last_words()}")
-            if waiting and time.monotonic() - said > 2:
-                said = time.monotonic()
-                self._report(f"waiting for {', '.join(waiting)}: {said - began:.0f} s")
-            if waiting and time.monotonic() - began > PATIENCE_S:
-                name = next(iter(waiting))
-                raise CannotStart(
-                    f"{name} is not ready after {PATIENCE_S} s. The end of its log:\n{self.parts[name].last_words()}"
-                )
-            await asyncio.sleep(0.05)
+            ready = await asyncio.gather(*(part.is_ready() for part in waiting))
+            waiting = [part for part, is_ready in zip(waiting, ready, strict=True) if not is_ready]
+            self._refuse_ended(waiting)
+            now = time.monotonic()
+            if waiting and now - began > PATIENCE_S:
+                words = waiting[0].last_words()
+                raise CannotStart(f"{waiting[0].name} is not ready after {PATIENCE_S} s. The end of its log:\n{words}")
+            if waiting and now - said > 2:
+                said = now
+                self._report(f"waiting for {', '.join(part.name for part in waiting)}: {now - began:.0f} s")
+            await asyncio.sleep(0.1 if waiting else 0)
+
+    def _refuse_ended(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            if part.child is None or part.exit_code is not None:
+                raise CannotStart(f"{part.name} ended before it was ready. The end of {part.log}:\n{part.last_words()}")
 
     async def stop(self) -> None:
         """Stop the parts in the order that lets each say what it still has to say."""
-        if self._supervisor:
+        if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
-        names = [name for name in reversed(self.parts) if name != "clickhouse"]
-        edges = [name for name in names if self.parts[name].service in EDGES]
-        for group in (edges, [name for name in names if name not in edges], ["clickhouse"]):
-            await asyncio.gather(*(self._stop_part(self.parts[name]) for name in group))
+            self._supervisor = None
+        services = [part for part in reversed(self.parts.values()) if part.name != "clickhouse"]
+        edges = [part for part in services if part.service in EDGES]
+        for group in (edges, [part for part in services if part not in edges], [self.parts["clickhouse"]]):
+            await asyncio.gather(*(part.stop() for part in group))
         await self.kafka.stop()
+        self._kept.release()
 
-    async def _stop_part(self, part: Part) -> None:
-        if part.child is not None and part.child.exit_code is None:
-            await part.child.stop(patience=15)
+    def kill_all(self) -> None:
+        """SIGKILL everything: for people who cannot wait. What is acknowledged is stored."""
+        for part in self.parts.values():
+            part.kill()
+        self.kafka.kill()
+
+    # ---- what dies -------------------------------------------------------------------------------------------------
 
     def kill(self, name: str) -> None:
         """SIGKILL a part, or Kafka."""
         if name == "kafka":
             self.kafka.kill()
-        elif (child := self.parts[name].child) is not None:
-            child.kill()
+        else:
+            self.parts[name].kill()
 
     async def start_again(self, name: str) -> None:
         """Start a part that has ended, and wait until it is ready."""
@@ -240,43 +203,31 @@ class System:
             await asyncio.sleep(0.2)
             if not self.restarts:
                 continue
-            if self.kafka.pid is None:
-                self._report("Kafka has ended: starting it again")
-                with contextlib.suppress(kafka.NoBroker):
-                    await self.kafka.start()
-            for part in self.parts.values():
-                if part.child is not None and part.child.exit_code is not None and _patient_enough(part):
-                    self._report(
-                        f"{part.name} has ended (exit code {part.child.exit_code}): starting it again; see {part.log}.1"
-                    )
-                    part.start()
+            try:
+                if self.kafka.pid is None and patient_enough(self._kafka_starts):
+                    self._report(f"Kafka has ended: starting it again; see {self.kafka.log}.1")
+                    await self._start_kafka()
+                for part in self.parts.values():
+                    self._start_dead(part)
+            except (CannotStart, OSError) as trouble:
+                self._report(f"that did not help, more later: {trouble}")
+            await self._welcome_back()
 
+    def _start_dead(self, part: Part) -> None:
+        if part.exit_code is not None and part.may_start_again():
+            self._report(f"{part.name} has ended (exit code {part.exit_code}): starting it again; see {part.log}.1")
+            self._returning[part.name] = time.monotonic()
+            part.start()
 
-def _patient_enough(part: Part) -> bool:
-    recent = [start for start in part.starts if time.monotonic() - start < 60]
-    pause = 0 if len(recent) < 3 else min(30, 2 ** len(recent))
-    return time.monotonic() - part.starts[-1] >= pause
-
-
-def _kept(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret in a file that only its owner can read; make it the first time."""
-    if not path.exists():
-        with _exclusive(path) as file:
-            os.write(file, make().encode() + b"\n")
-    return path.read_text().strip()
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        yield file
-    finally:
-        os.close(file)
+    async def _welcome_back(self) -> None:
+        for name, since in list(self._returning.items()):
+            if await self.parts[name].is_ready():
+                del self._returning[name]
+                self._report(f"{name} is ready again, {time.monotonic() - since:.1f} s after it was started")
 
 
 def build(
     folder: Path, settings: Settings, *, names: Sequence[str] = SERVICES, report: Callable[[str], None] = _unsaid
 ) -> System:
     """A system not yet started, with its data in `folder`. `names` may name a service twice: `gateway`, `gateway-2`."""
-    return System(folder.resolve(), settings, names, report)
+    return System(folder, settings, names, report)

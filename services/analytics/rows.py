@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from chassis.kafka import Record
-from contracts.cloudevents import Attributes, Unreadable, from_headers, timestamp
+from contracts.cloudevents import Attributes, Unreadable, timestamp
 from contracts.topics import ACCESS, ALIVE, CHARGING, DIRECTORY, REQUESTS, SITES, TOKENS, Topic
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
@@ -55,20 +55,18 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 _subject = msgspec.json.Decoder(_Subject)
 
 
-def lines(records: Iterable[Record]) -> bytes:
-    """Return `records` as JSONEachRow, one line each and in their order."""
-    return _encode_lines([line(record) for record in records])
+def encode(lines: Iterable[Line]) -> bytes:
+    """Return `lines` as JSONEachRow."""
+    return _encode_lines(lines)
 
 
 def line(record: Record) -> Line:
     """Return the row of a record, whatever is wrong with it."""
-    # A header may have no value at all, which only a stranger writes
-    headers = [(name, b"" if value is None else value) for name, value in record.headers]
     tenant, station = _whose(record)
     try:
-        attributes = _checked(from_headers(headers))
+        attributes = _checked(record.attributes())
     except Unreadable as why:
-        return _unread(record, headers, str(why), tenant, station)
+        return _unread(record, str(why), tenant, station)
     return Line(
         tenant=tenant,
         station=station,
@@ -91,16 +89,15 @@ def line(record: Record) -> Line:
 def _checked(attributes: Attributes) -> Attributes:
     if not attributes.id:
         raise Unreadable("the header 'ce_id' is empty")
-    if attributes.time.tzinfo is None or attributes.recorded_time.tzinfo is None:
-        raise Unreadable("a header is malformed: a time without its zone")
     if attributes.sequence is not None and not 0 <= attributes.sequence < 1 << 64:
         raise Unreadable("a header is malformed: no such ce_sequence")
     return attributes
 
 
-def _unread(record: Record, headers: Sequence[tuple[str, bytes]], why: str, tenant: str, station: str) -> Line:
+def _unread(record: Record, why: str, tenant: str, station: str) -> Line:
     """Return what is known of a record that is none of ours; its place makes it one of its kind."""
-    said = {name: value.decode(errors="replace") for name, value in headers}
+    headers: Sequence[tuple[str, bytes | None]] = record.headers  # Kafka allows a null
+    said = {name: (value or b"").decode(errors="replace") for name, value in headers}
     written = _moment(_EPOCH + timedelta(milliseconds=min(max(0, record.timestamp_ms), _LATEST_MS)))
     return Line(
         tenant=tenant,

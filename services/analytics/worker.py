@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TypeVar
 
 from chassis import clickhouse, clock, kafka, metrics
 from chassis.clickhouse import ClickHouse, Unavailable
-from chassis.kafka import Batches, Chunk, Record, TopicPartition, check_not_truncated, full
+from chassis.kafka import AIOKafkaConsumer, Batches, Chunk, Record, TopicPartition, check_not_truncated, full
 from chassis.logs import log
 from chassis.service import Service
 from chassis.settings import Settings
-from contracts.cloudevents import Unreadable
 from contracts.topics import CATALOGUE
 from services.analytics import rows
+from services.analytics.rows import Line
 from services.analytics.sink import Partition, Plan, Sink, Span, plan
 
 SCHEMA = Path(__file__).parent / "schema"
@@ -118,7 +119,7 @@ class Archive:
                     await self._finish(begun)
             standing = await self._patiently(self._sink.standing)
             self._next = {partition: after for partition, after in standing.next.items() if partition in assigned}
-        return {tuple(partition): after for partition, after in self._next.items()}
+        return {(topic, number): after for (topic, number), after in self._next.items()}
 
     async def _finish(self, begun: Plan) -> None:
         log.info("finishing a batch that was cut short", spans=[str(span) for span in begun.spans])
@@ -130,14 +131,13 @@ class Archive:
     async def take(self, chunks: Sequence[Chunk]) -> None:
         """Store what of `chunks` is not stored yet."""
         async with self._busy:
-            new = [(chunk, fresh) for chunk in chunks if (fresh := list(self._fresh(chunk)))]
+            new = {span_of(fresh): fresh for chunk in chunks if (fresh := list(self._fresh(chunk)))}
             if not new:
                 return
-            spans = [Span(c.topic.name, c.partition, fresh[0].offset, fresh[-1].offset + 1) for c, fresh in new]
-            batch = plan(spans)
+            batch = plan(list(new))
             await self._patiently(lambda: self._sink.begin(batch))
-            await self._store(batch, [record for _, fresh in new for record in fresh])
-            self._next |= {span.of: span.after for span in spans}
+            await self._store(batch, [record for span in batch.spans for record in new[span]])
+            self._next |= {span.of: span.after for span in batch.spans}
 
     def _fresh(self, chunk: Chunk) -> Iterator[Record]:
         after = self._next.get(Partition(chunk.topic.name, chunk.partition), 0)
@@ -148,12 +148,13 @@ class Archive:
 
     async def _store(self, batch: Plan, records: Sequence[Record]) -> None:
         since = clock.now()
-        lines = rows.lines(records)
-        await self._patiently(lambda: self._sink.store(batch, lines))
+        lines = [rows.line(record) for record in records]
+        encoded = rows.encode(lines)
+        await self._patiently(lambda: self._sink.store(batch, encoded))
         await self._patiently(lambda: self._sink.end(batch))
         metrics.CLICKHOUSE_DURATION.observe((clock.now() - since).total_seconds())
         metrics.CLICKHOUSE_ROWS.inc(len(records))
-        _account(records)
+        _account(lines)
 
     # ---- patience ----
 
@@ -176,15 +177,21 @@ class Archive:
             return False
 
 
-def _account(records: Sequence[Record]) -> None:
-    """Say of each topic how late its newest record is, and which records nobody could have read."""
-    newest = {record.topic.name: record for record in records}
-    for topic, record in newest.items():
-        try:
-            age = clock.now() - record.attributes().recorded_time
-        except (Unreadable, TypeError):
-            continue
+def span_of(records: Sequence[Record]) -> Span:
+    """Return the span of a partition's records."""
+    first, last = records[0], records[-1]
+    return Span(first.topic.name, first.partition, first.offset, last.offset + 1)
+
+
+def _account(lines: Sequence[Line]) -> None:
+    """Say how late the newest of each topic is, and which records nobody can read."""
+    for topic, newest in {line.topic: line for line in lines}.items():
+        age = clock.now() - datetime.fromisoformat(newest.recorded_time)
         metrics.EVENT_AGE.labels(topic).observe(max(0.0, age.total_seconds()))
+    for line in lines:
+        if line.unread:
+            metrics.UNREADABLE.labels(line.topic).inc()
+            log.error("stored, but nobody can read it", place=line.id, why=line.unread)
 
 
 async def reread(settings: Settings, spans: Sequence[Span]) -> list[Record]:
@@ -198,3 +205,15 @@ async def reread(settings: Settings, spans: Sequence[Span]) -> list[Record]:
         return [record for place, span in begins.items() for record in await _span(consumer, place, span)]
     finally:
         await consumer.stop()
+
+
+async def _span(consumer: AIOKafkaConsumer, place: TopicPartition, span: Span) -> list[Record]:
+    """Return what is left of a span; compaction may have taken some of it, even its end."""
+    topic, found = TOPICS[span.topic], list[Record]()
+    consumer.seek(place, span.first)
+    while await consumer.position(place) < span.after:
+        for raw in (await consumer.getmany(place, timeout_ms=200)).get(place, []):
+            if raw.offset < span.after:
+                key = raw.key or b""
+                found.append(Record(topic, raw.partition, raw.offset, key, raw.value, raw.headers, raw.timestamp))
+    return found

@@ -87,7 +87,7 @@ def _about(app: FastAPI) -> None:
             Kind(type=f"/problems/{kind}", title=title, status=status) for kind, (status, title) in CATALOGUE.items()
         ]
 
-    @app.get("/problems/{kind}", tags=["about"], operation_id="get_problem", responses=answers(404))
+    @app.get("/problems/{kind}", tags=["about"], operation_id="get_problem", responses=answers(404, 422))
     async def get_problem(kind: str) -> Kind:
         """Return one kind of problem: what the `type` of a problem leads to."""
         if kind not in CATALOGUE:

@@ -10,7 +10,7 @@ from chassis.clickhouse import ClickHouse
 from contracts.stations import CallFailed, CallSent, Said
 from contracts.topics import STATIONS
 
-Number = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 FRAMED = tuple(
     f"voltstream.{each.__name__}" for each in STATIONS.classes if issubclass(each, Said | CallSent | CallFailed)
@@ -28,9 +28,9 @@ class FramePlace(Struct, frozen=True, array_like=True):
 class ReadingPlace(Struct, frozen=True, array_like=True):
     """A place in a session's readings: microseconds since 1970, the event, and the number in it."""
 
-    at_us: Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
+    at_us: Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
     event: Annotated[str, msgspec.Meta(max_length=64, pattern="^[!-~]*$")]
-    number: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    number: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 
 class Kept(Struct, frozen=True):

@@ -1,7 +1,6 @@
 """Pages of lists: keyset cursors, opaque to clients, and `Link` headers (RFC 8288)."""
 
 import base64
-import binascii
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -40,15 +39,22 @@ def decode(text: str | None, kind: type[Cursor]) -> Cursor | None:
         return None
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise _strange() from None
+    try:
         return msgspec.json.decode(raw, type=kind)
-    except (ValueError, binascii.Error):
-        raise Problem("bad_cursor", "begin again without a cursor") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _strange() from None
+
+
+def _strange() -> Problem:
+    return Problem("bad_cursor", "begin again without a cursor")
 
 
 def check_id(id: str | None) -> str | None:
     """Return an id that a cursor holds; one that nothing can have was not given out."""
     if id is not None and why_not(id):
-        raise Problem("bad_cursor", "begin again without a cursor")
+        raise _strange()
     return id
 
 

@@ -24,7 +24,7 @@ class Away(Exception):
     """The database does not answer."""
 
 
-Offset = Annotated[int, msgspec.Meta(ge=-1, lt=2**63)]
+Offset = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
 
 
 class Reached(Struct, frozen=True, array_like=True):

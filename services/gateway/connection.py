@@ -29,14 +29,13 @@ from contracts.stations import (
     TransactionEnded,
     TransactionStarted,
 )
-from contracts.stations import Call as CallReport
 from contracts.stations import (
     ConnectionClosed as HasClosed,
 )
 from services.gateway import protocol, v16
 from services.gateway.handshake import Choice
 from services.gateway.protocol import Answered, Ask, Broken, Call, Refused, Repeated, Unread
-from services.gateway.v16 import Line
+from services.gateway.v16 import CallReport, Line
 
 VERSION = "ocpp1.6"
 MOST_UNANSWERED = 64
@@ -45,7 +44,7 @@ HEARTBEAT_SAMPLE = timedelta(minutes=5)
 """Of all heartbeats, one in this time is written down."""
 
 Decision = AuthorizeAnswered | StartAnswered | StopAnswered
-DECIDES: dict[type[CallReport], type[Decision]] = {
+DECIDES: dict[type, type[Decision]] = {
     TokenPresented: AuthorizeAnswered,
     TransactionStarted: StartAnswered,
     TransactionEnded: StopAnswered,
@@ -110,7 +109,7 @@ class StationConnection:
     def __init__(self, home: Home, socket: ServerConnection, line: Line, choice: Choice, cause: str) -> None:
         self.line = line
         self.is_over = False
-        self.close_reason = "station"
+        self.is_closing = False
         self._home, self._socket, self._choice, self._cause = home, socket, choice, cause
         self._protocol = protocol.Connection(patience=home.patience)
         self._loop = asyncio.get_running_loop()
@@ -121,6 +120,7 @@ class StationConnection:
         self._settled: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._sampled: datetime | None = None
+        self._close_reason = "station"
 
     # ---- life ----
 
@@ -147,8 +147,9 @@ class StationConnection:
 
     async def close(self, code: int, text: str, reason: str) -> None:
         """Close the socket; what still arrives on it is heard. `reason` is ours, for the metrics."""
-        self.close_reason = reason
-        await self._socket.close(code, text)
+        if not self.is_closing:
+            self.is_closing, self._close_reason = True, reason
+            await self._socket.close(code, text)
 
     def overdue(self, before: float) -> bool:
         """Whether something of this station's was not acknowledged that was sent before then."""
@@ -169,7 +170,7 @@ class StationConnection:
         if opened is not None:
             await self._say(self._failed(opened, "Disconnected"))
         code = self._socket.close_code or 1006
-        metrics.GATEWAY_DISCONNECTS.labels(code if code in KNOWN_CODES else "other", self.close_reason).inc()
+        metrics.GATEWAY_DISCONNECTS.labels(code if code in KNOWN_CODES else "other", self._close_reason).inc()
         await self._say(HasClosed(**self._common(clock.now()), code=code, reason=self._socket.close_reason or ""))
 
     async def _say(self, event: StationEvent) -> None:
@@ -237,16 +238,23 @@ class StationConnection:
 
     async def _called(self, call: Call, received: datetime) -> None:
         metrics_of(call.action).inc()
-        if call.action == "Heartbeat" and not self._is_sample(received):
-            payload = v16.time_answer(None, received)
-            if not self._waiting:
-                await self._send(self._protocol.answer(call, payload))
-                return
-            waiting = Waiting("", self._loop.time(), None, call)
-            waiting.payload = payload
-            await self._line_up(waiting)
+        if call.action == "Heartbeat":
+            await self._beat(call, received)
+        else:
+            await self._post(v16.report(self.line, call, received), call, received)
+
+    async def _beat(self, call: Call, received: datetime) -> None:
+        """A heartbeat needs no log; of those that are written down anyway, none waits for it."""
+        if self._is_sample(received):
+            place = await self._home.send(v16.report(self.line, call, received), self._next_id(), received)
+            place.add_done_callback(self._acknowledged)
+        payload = v16.time_answer(None, received)
+        if not self._waiting:
+            await self._send(self._protocol.answer(call, payload))
             return
-        await self._post(v16.report(self.line, call, received), call, received)
+        waiting = Waiting("", self._loop.time(), None, call)
+        waiting.payload = payload
+        await self._line_up(waiting)
 
     def _is_sample(self, received: datetime) -> bool:
         if self._sampled is not None and received - self._sampled < HEARTBEAT_SAMPLE:

@@ -26,11 +26,26 @@ class Bucket:
 
 
 class Failures:
-    """Counts the failures of each address, and forgets the addresses that failed longest ago (T-06)."""
+    """Counts the failures of each address, and forgets the addresses that were heard of longest ago (T-06).
+
+    Behind one address there may be a whole site, or a load balancer: where somebody succeeded, others may try.
+    """
 
     def __init__(self, *, rate: float = 1, burst: float = 30, addresses: int = 10_000) -> None:
         self._rate, self._burst, self._most = rate, burst, addresses
         self._buckets: dict[str, Bucket] = {}
+        self._trusted: dict[str, None] = {}
+
+    def success(self, address: str) -> None:
+        """A handshake from `address` has succeeded."""
+        self._trusted.pop(address, None)
+        self._trusted[address] = None
+        if len(self._trusted) > self._most:
+            del self._trusted[next(iter(self._trusted))]
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether somebody has succeeded from there."""
+        return address in self._trusted
 
     def count(self, address: str, now: float) -> None:
         """A handshake from `address` has failed."""

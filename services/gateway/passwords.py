@@ -32,12 +32,17 @@ class Passwords:
         """End the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def recall(self, station: str, stored: str, spellings: Sequence[bytes]) -> tuple[bool, int | None]:
+        """Return whether this has been asked before, and what was found then."""
+        known = self._found.get(station)
+        asked = known is not None and hmac.compare_digest(known[0], self._digest(stored, spellings))
+        return asked, known[1] if known is not None and asked else None
+
     async def match(self, station: str, stored: str, spellings: Sequence[bytes]) -> int | None:
         """Return which spelling is the stored password, None if none is. Raises `Busy`."""
-        digest = hashlib.blake2b(b"\0".join((stored.encode(), *spellings)), key=self._key).digest()
-        known = self._found.get(station)
-        if known is not None and hmac.compare_digest(known[0], digest):
-            return known[1]
+        asked, found = self.recall(station, stored, spellings)
+        if asked:
+            return found
         if self._room <= 0:
             raise Busy
         self._room -= 1
@@ -45,8 +50,11 @@ class Passwords:
             found = await asyncio.get_running_loop().run_in_executor(self._pool, self._search, stored, spellings)
         finally:
             self._room += 1
-        self._remember(station, digest, found)
+        self._remember(station, self._digest(stored, spellings), found)
         return found
+
+    def _digest(self, stored: str, spellings: Sequence[bytes]) -> bytes:
+        return hashlib.blake2b(b"\0".join((stored.encode(), *spellings)), key=self._key).digest()
 
     def _search(self, stored: str, spellings: Sequence[bytes]) -> int | None:
         return next((number for number, spelling in enumerate(spellings) if self._is(stored, spelling)), None)

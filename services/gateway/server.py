@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from msgspec import Struct, structs
-from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -122,7 +122,8 @@ class Gateway:
         self._newest: dict[StationId, StationConnection] = {}
         self._opening: dict[StationId, list[GatewayEvent]] = {}
         self._unsaid: list[tuple[StationEvent, str]] = []
-        self._acknowledged = True
+        self.is_acknowledged = True
+        """Whether Kafka takes what stations say."""
         self._draining = False
         self._probe = asyncio.Event()
 
@@ -149,34 +150,41 @@ class Gateway:
         return None if echo is None else Subprotocol(echo)
 
     async def _admit(self, address: str, request: Request) -> Admission:
-        now = self._loop.time()
-        if self._draining or not self._acknowledged:
+        if self._draining or not self.is_acknowledged:
             raise unavailable("draining" if self._draining else "unacknowledged")
-        if self._failures.too_many(address, now):
-            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_failures", Retry_After="30")
-        if not self._handshakes.take(now):
+        if not self._handshakes.take(self._loop.time()):
             raise unavailable("too_many_handshakes")
         try:
-            return await self._identified(address, request)
+            admission = await self._identified(address, request)
         except Refusal as refusal:
             if refusal.status in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED):
-                self._failures.count(address, now)
+                self._count_failure(address)
             raise
+        self._failures.success(address)
+        return admission
+
+    def _count_failure(self, address: str) -> None:
+        """Who fails too often is not even told why."""
+        now = self._loop.time()
+        if self._failures.too_many(address, now):
+            raise too_many()
+        self._failures.count(address, now)
 
     async def _identified(self, address: str, request: Request) -> Admission:
         violations = list(repaired(request))
         said = handshake.credentials(request.headers.get("Authorization"))
-        named = handshake.identities(request.path, said)
         if not handshake.is_canonical(request.path):
             violations.append(Violation("T-03", "the path is not /ocpp/{identity}"))
+        named = handshake.identities(request.path, said)
         station = next((found for name in named if (found := self._registered(name)) is not None), None)
         if station is None:
             raise Refusal(HTTPStatus.NOT_FOUND, "unknown_station")
         if station.security_profile >= 2:
             raise Refusal(HTTPStatus.FORBIDDEN, "wrong_profile")
         if station.security_profile == 1:
-            violations += await self._authenticated(station, said)
-        choice = handshake.choose(handshake.offers(request.headers.get_all("Sec-WebSocket-Protocol")), station.protocol)
+            violations += await self._authenticated(address, station, said)
+        offered = handshake.offers(request.headers.get_all("Sec-WebSocket-Protocol"))
+        choice = handshake.choose(offered, station.protocol)
         return Admission(station, choice, address, (*violations, *choice.violations))
 
     def _registered(self, identity: str) -> Station | None:
@@ -187,17 +195,23 @@ class Gateway:
             raise unavailable("unreadable_registry") from None
         return record if isinstance(record, Station) else None
 
-    async def _authenticated(self, station: Station, said: bytes | None) -> tuple[Violation, ...]:
+    async def _authenticated(self, address: str, station: Station, said: bytes | None) -> tuple[Violation, ...]:
         password = None if said is None else handshake.password(said, station.id)
         if password is None or station.password_hash is None:
             raise unauthorized()
+        asked = (station.id, station.password_hash, handshake.spellings(password))
+        if not self._passwords.recall(*asked)[0] and not self._may_guess(address):
+            raise too_many()  # a guess costs us a slow hash
         try:
-            found = await self._passwords.match(station.id, station.password_hash, handshake.spellings(password))
+            found = await self._passwords.match(*asked)
         except Busy:
             raise unavailable("too_many_passwords") from None
         if found is None:
             raise unauthorized()
         return (Violation("Q-07", "the password as hex text"),) if found else ()
+
+    def _may_guess(self, address: str) -> bool:
+        return self._failures.is_trusted(address) or not self._failures.too_many(address, self._loop.time())
 
     # ---- connections ----
 
@@ -261,6 +275,7 @@ class Gateway:
             self.spawn(older.close(1001, "superseded", "superseded"))
         for event in self._opening.pop(station, []):
             self.hear(event)
+        self._compare(connection)  # it may have changed meanwhile
 
     def closed(self, connection: StationConnection) -> None:
         """Forget a connection; a newer one of the same station stays (T-63)."""
@@ -270,13 +285,15 @@ class Gateway:
             del self._newest[station]
 
     def changed(self, _: Topic[Any], key: bytes) -> None:
-        """The registry says something new of a station: whoever may no longer be there must shake hands again."""
-        station = StationId(without_tenant(key).decode())
-        connection = self._newest.get(station)
-        if connection is None:
-            return
+        """The registry says something new of a station."""
+        connection = self._newest.get(StationId(without_tenant(key).decode()))
+        if connection is not None:
+            self._compare(connection)
+
+    def _compare(self, connection: StationConnection) -> None:
+        """Whoever may no longer be there must shake hands again."""
         try:
-            record = self._registered(station)
+            record = self._registered(connection.line.station)
         except Refusal:
             return  # it stays as it was known
         if record is not None and credentials_of(record) == credentials_of(connection.line.record):
@@ -305,13 +322,13 @@ class Gateway:
 
     def interrupted(self) -> None:
         """The log does not acknowledge: send stations away, so that they keep what they have to say (T-07, architecture §4)."""
-        if not self._acknowledged:
+        if not self.is_acknowledged:
             return
         lines.error("Kafka does not acknowledge: refusing stations until it does")
-        self._acknowledged = False
+        self.is_acknowledged = False
         metrics.GATEWAY_ACKNOWLEDGED.set(0)
         self._probe.set()
-        self.spawn(self._close_all("unacknowledged", lambda: not self._acknowledged))
+        self.spawn(self._close_all("unacknowledged", lambda: not self.is_acknowledged))
 
     def say_later(self, event: StationEvent, id: str) -> None:
         """Append this as soon as the log acknowledges again."""
@@ -327,7 +344,7 @@ class Gateway:
                 self.interrupted()
             self._probe.clear()
             try:
-                async with asyncio.timeout(self._pace.alive_every if self._acknowledged else 0.5):
+                async with asyncio.timeout(self._pace.alive_every if self.is_acknowledged else 0.5):
                     await self._probe.wait()
             except TimeoutError:
                 continue
@@ -348,9 +365,9 @@ class Gateway:
             event, id = self._unsaid[0]
             await self.append(event, id)
             self._unsaid.pop(0)
-        if not self._acknowledged:
+        if not self.is_acknowledged:
             lines.info("Kafka acknowledges again: stations are welcome")
-            self._acknowledged = True
+            self.is_acknowledged = True
         metrics.GATEWAY_ACKNOWLEDGED.set(1)
 
     def _alive(self) -> GatewayAlive:
@@ -433,9 +450,9 @@ class Gateway:
     async def drain(self) -> None:
         """Refuse new stations and send away those that are here, in slices."""
         self._draining = True
-        await self._close_all("draining", lambda: True)
         deadline = self._loop.time() + self._pace.drained_within
         while self._live and self._loop.time() < deadline:
+            await self._close_all("draining", lambda: True)
             await asyncio.sleep(0.05)
 
     async def gone(self) -> None:
@@ -450,7 +467,7 @@ class Gateway:
             lines.warning("Kafka does not acknowledge: operations will infer what was connected here")
 
     async def _close_all(self, reason: str, wanted: Callable[[], bool]) -> None:
-        connections = list(self._live.values())
+        connections = [connection for connection in self._live.values() if not connection.is_closing]
         size = max(20, len(connections) // SLICES)
         for start in range(0, len(connections), size):
             if not wanted():
@@ -475,6 +492,10 @@ def address_of(socket: ServerConnection) -> str:
 def unavailable(result: str) -> Refusal:
     """Return the refusal that makes a station come back: never 401 or 404 for what is our trouble (T-07)."""
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, result, Retry_After=str(random.randint(5, 20)))
+
+
+def too_many() -> Refusal:
+    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_failures", Retry_After="30")
 
 
 def unauthorized() -> Refusal:
@@ -507,37 +528,45 @@ def without_tenant(key: bytes) -> bytes:
     return key.partition(b"/")[2]
 
 
-@asynccontextmanager
-async def listening(gateway: Gateway, host: str, port: int) -> AsyncIterator[Server]:
-    """Accept stations while it is entered."""
-    quiet = logging.getLogger("voltstream.gateway.sockets")
-    quiet.setLevel(logging.ERROR)  # at debug it would write passwords
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket to listen on, which other gateways may share, or raise `PortTaken`."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        server = await listen(
-            gateway.serve,
-            host,
-            port,
-            select_subprotocol=gateway.select_subprotocol,
-            process_request=gateway.process_request,
-            create_connection=StationSocket,
-            compression=None,
-            server_header=None,
-            open_timeout=10,
-            close_timeout=2,
-            ping_interval=45,
-            ping_timeout=45,
-            max_size=1 << 20,
-            max_queue=16,
-            logger=quiet,
-            reuse_port=True,
-            backlog=4096,
-        )
+        listener.bind((host, port))
     except OSError as error:
+        listener.close()
         raise PortTaken(
             f"cannot listen on {host}:{port} ({error.strerror}): choose another port with VOLTSTREAM_OCPP_PORT"
         ) from error
+    return listener
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway, listener: socket.socket) -> AsyncIterator[None]:
+    """Accept stations while it is entered."""
+    quiet = logging.getLogger("voltstream.gateway.sockets")
+    quiet.setLevel(logging.ERROR)  # at debug it would write passwords
+    server = await listen(
+        gateway.serve,
+        sock=listener,
+        select_subprotocol=gateway.select_subprotocol,
+        process_request=gateway.process_request,
+        create_connection=StationSocket,
+        compression=None,
+        server_header=None,
+        open_timeout=10,
+        close_timeout=2,
+        ping_interval=45,
+        ping_timeout=45,
+        max_size=1 << 20,
+        max_queue=16,
+        logger=quiet,
+        backlog=4096,
+    )
     try:
-        yield server
+        yield
     finally:
         server.close()
         await server.wait_closed()
@@ -559,11 +588,13 @@ class Running(Struct, frozen=True):
 async def running(settings: Settings, pace: Pace) -> AsyncIterator[Running]:
     """Run a gateway while it is entered; on leaving it is drained."""
     secrets = Secrets(settings.secret.get_secret_value())
+    listener = bound(settings.ocpp_host, settings.ocpp_port)
     id = new_id(settings)
     reply_to = partition_of_gateway(id, settings.partitions)
-    await check_topics(settings, [topic.name for topic in (STATIONS, GATEWAYS, ALIVE, REGISTRY)])
     keeper = CopyKeeper(settings, Whole(REGISTRY, rekey=without_tenant))
     async with AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        await check_topics(settings, [topic.name for topic in (STATIONS, GATEWAYS, ALIVE, REGISTRY)])
         log = Log(settings)
         stack.push_async_callback(log.stop)
         await log.start()
@@ -575,8 +606,8 @@ async def running(settings: Settings, pace: Pace) -> AsyncIterator[Running]:
             chores = [group.create_task(work) for work in (gateway.live(), gateway.watch(), gateway.listen_to(tail))]
             assert keeper.task is not None, "the registry is followed"
             chores.append(group.create_task(_finished(keeper.task)))
-            async with listening(gateway, settings.ocpp_host, settings.ocpp_port) as server:
-                yield Running(gateway, server.sockets[0].getsockname()[1])
+            async with listening(gateway, listener):
+                yield Running(gateway, listener.getsockname()[1])
                 await gateway.drain()
             await gateway.gone()
             for chore in chores:

@@ -17,9 +17,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from chassis.secrets import Secrets, mask
 from contracts.authorizations import TokenInfo, TokenStatus
 from contracts.event import GatewayId, Sealed, StationId, TenantId, TokenId, TransactionId
-from contracts.gateways import AuthorizeAnswered, CallAsked, StartAnswered, StartCharging, StopAnswered, StopCharging
+from contracts.gateways import AuthorizeAnswered, CallAsked, StartAnswered, StartCharging, StopAnswered
 from contracts.reference import Station
-from contracts.stations import Call as CallReport
 from contracts.stations import (
     CallAnswered,
     CallFailed,
@@ -43,6 +42,21 @@ from services.gateway.errors import ErrorCode
 from services.gateway.protocol import ALWAYS_ANSWERED, Answered, Ask, Broken, Call
 
 R = TypeVar("R", bound="Request")
+
+CallReport = (
+    StationBooted
+    | HeartbeatReceived
+    | ConnectorStatusReported
+    | TokenPresented
+    | TransactionStarted
+    | MetersRead
+    | TransactionEnded
+    | DataTransferred
+    | FirmwareStatusReported
+    | DiagnosticsStatusReported
+    | CallRefused
+)
+"""What a call of a station's may report."""
 
 # ---- what stations say ---------------------------------------------------------------------------------------------
 
@@ -574,11 +588,9 @@ class NoAnswer(Exception):
 
 def decided(decision: AuthorizeAnswered | StartAnswered | StopAnswered) -> bytes:
     """Return the payload that tells the station what has been decided, or raise `NoAnswer`."""
-    match decision:
-        case StartAnswered():
-            return start_answer(decision.info, decision.transaction)
-        case AuthorizeAnswered() | StopAnswered():
-            return token_answer(decision.info) if decision.info else b"{}"
+    if isinstance(decision, StartAnswered):
+        return start_answer(decision.info, decision.transaction)
+    return token_answer(decision.info) if decision.info else b"{}"
 
 
 def token_answer(info: TokenInfo) -> bytes:
@@ -634,24 +646,18 @@ class CannotAsk(Exception):
 
 def ask(line: Line, asked: CallAsked, open_sealed: Callable[[Sealed], str]) -> Ask:
     """Return our call in OCPP 1.6, or raise `CannotAsk`. `CannotOpen` passes through."""
-    match asked.call:
-        case StartCharging():
-            uid = open_sealed(asked.call.uid)
-            if not 0 < len(uid) <= 20:
-                raise CannotAsk("an id tag has 1 to 20 characters")
-            connector = connector_of(line, asked.call.evse, asked.call.connector)
-            return _ask(
-                asked,
-                "RemoteStartTransaction",
-                RemoteStartTransaction(uid, connector),
-                RemoteStartTransaction("***", connector),
-                secret=uid,
-            )
-        case StopCharging(transaction=given):
-            if not re.fullmatch(r"-?[0-9]{1,10}", given) or abs(int(given)) >= 1 << 31:
-                raise CannotAsk("a transaction id is a 32-bit integer")
-            stop = RemoteStopTransaction(int(given))
-            return _ask(asked, "RemoteStopTransaction", stop, stop)
+    call = asked.call
+    if isinstance(call, StartCharging):
+        uid, connector = open_sealed(call.uid), connector_of(line, call.evse, call.connector)
+        if not 0 < len(uid) <= 20:
+            raise CannotAsk("an id tag has 1 to 20 characters")
+        start, shown = RemoteStartTransaction(uid, connector), RemoteStartTransaction("***", connector)
+        return _ask(asked, "RemoteStartTransaction", start, shown, secret=uid)
+    given = call.transaction
+    if not re.fullmatch(r"-?[0-9]{1,10}", given) or abs(int(given)) >= 1 << 31:
+        raise CannotAsk("a transaction id is a 32-bit integer")
+    stop = RemoteStopTransaction(int(given))
+    return _ask(asked, "RemoteStopTransaction", stop, stop)
 
 
 def _ask(asked: CallAsked, action: str, payload: Struct, shown: Struct, *, secret: str = "") -> Ask:

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Table
 
 from contracts import tables
 from contracts.authorizations import AuthorizationEvent, TokenDecided, UnknownTokenSeen
@@ -49,6 +48,7 @@ from contracts.sessions import (
     StopAuthorized,
     StopRepeated,
 )
+from contracts.tables import AnyTable
 from contracts.topics import ACCESS, REGISTRY, SITES, TOKENS, Topic
 
 SessionStep = (
@@ -100,7 +100,7 @@ Unless = Literal["never", "newer", "there", "missing"]
 class Put(NamedTuple):
     """Let the row have these values; other columns stay. `unless` the row is newer, there, or missing."""
 
-    table: Table
+    table: AnyTable
     key: Key
     values: Row
     """The key's among them, unless the row must be there."""
@@ -110,14 +110,14 @@ class Put(NamedTuple):
 class Gone(NamedTuple):
     """The row is no more."""
 
-    table: Table
+    table: AnyTable
     key: Key
 
 
 class Undeclared(NamedTuple):
     """The directory no longer knows this station's rows; those that nothing was reported of are no more."""
 
-    table: Table
+    table: AnyTable
     key: Key
     """Tenant and station."""
 
@@ -125,7 +125,7 @@ class Undeclared(NamedTuple):
 class Step(NamedTuple):
     """The row follows from what it was, and this event."""
 
-    table: Table
+    table: AnyTable
     key: Key
     event: SessionStep | CommandStep
     mark: Mark
@@ -204,7 +204,7 @@ def stepped(row: Row | None, step: Step) -> Row:
             return _session(row, step.event, step.mark)
 
 
-def difference(table: Table, before: Row | None, after: Row) -> Put:
+def difference(table: AnyTable, before: Row | None, after: Row) -> Put:
     """Return what makes `after` of `before`."""
     if before is None:
         return put(table, after)
@@ -212,7 +212,7 @@ def difference(table: Table, before: Row | None, after: Row) -> Put:
     return Put(table, key_of(table, after), changed, unless="missing")
 
 
-def put(table: Table, values: Row, unless: Unless = "never") -> Put:
+def put(table: AnyTable, values: Row, unless: Unless = "never") -> Put:
     """Return that the row which `values` name has them."""
     return Put(table, key_of(table, values), _fit(values), unless)
 
@@ -592,9 +592,9 @@ def _asked(event: CommandStep) -> Row:
 class Changes:
     """What becomes of rows by a batch: first what is gone and undeclared, then what is put."""
 
-    gone: dict[Table, set[Key]] = field(default_factory=dict)
-    undeclared: dict[Table, set[Key]] = field(default_factory=dict)
-    puts: dict[Table, dict[Key, dict[Key, Put]]] = field(default_factory=dict)
+    gone: dict[AnyTable, set[Key]] = field(default_factory=dict)
+    undeclared: dict[AnyTable, set[Key]] = field(default_factory=dict)
+    puts: dict[AnyTable, dict[Key, dict[Key, Put]]] = field(default_factory=dict)
     """By the first two columns of the key, then by the key."""
 
     def add(self, operation: Put | Gone | Undeclared) -> None:
@@ -616,7 +616,7 @@ class Changes:
         elif put.unless != "there":
             puts[put.key] = put._replace(values=before.values | put.values)
 
-    def _undeclare(self, table: Table, key: Key) -> None:
+    def _undeclare(self, table: AnyTable, key: Key) -> None:
         self.undeclared.setdefault(table, set()).add(key)
         puts, blank = self.puts.get(table, {}).get(key, {}), BLANK[table.name]
         for each, put in list(puts.items()):
@@ -626,11 +626,11 @@ class Changes:
                 del puts[each]
 
 
-def key_of(table: Table, row: Row) -> Key:
+def key_of(table: AnyTable, row: Row) -> Key:
     """Return the primary key of `row`."""
     return tuple([row[name] for name in _keys(table)])
 
 
 @cache
-def _keys(table: Table) -> tuple[str, ...]:
+def _keys(table: AnyTable) -> tuple[str, ...]:
     return tuple(column.name for column in table.primary_key.columns)

@@ -1,6 +1,6 @@
 """Rows and positions in the database, many at once. The caller holds the transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -43,9 +43,11 @@ async def declare(connection: AsyncConnection, partitions: Iterable[Partition]) 
 
 
 async def look(
-    connection: AsyncConnection, partitions: Iterable[Partition], *, lock: bool = False
+    connection: AsyncConnection, partitions: Collection[Partition], *, lock: bool = False
 ) -> dict[Partition, Position]:
     """Return the positions of `partitions`. `lock`: nobody else moves them until the transaction ends."""
+    if not partitions:
+        return {}
     wanted = select(positions).where(tuple_(positions.c.topic, positions.c.partition).in_(sorted(partitions)))
     if lock:  # always in the same order, so that two never wait for each other; SQLite has one writer anyway
         wanted = wanted.order_by(positions.c.topic, positions.c.partition).with_for_update()

@@ -89,6 +89,7 @@ class Views:
         self._engine = engine
         self._stopping = stopping or asyncio.Event()
         self._reached: dict[Partition, int] = {}
+        """How far each partition was when we last had to do with it; from there it only goes on."""
         self._kept: dict[tuple[Table, Key], Row] = {}
         """Rows as of `_reached`, the longest unchanged first."""
         self._busy = asyncio.Lock()
@@ -162,9 +163,11 @@ class Views:
         async with sql.writing(self._engine) as connection:
             await store.declare(connection, assigned)
             standing = await store.look(connection, assigned)
-        self._reached = {partition: position.next for partition, position in standing.items()}
+        for partition in assigned:  # records may still be on their way that follow on what is no longer there
+            self._not_rewound(partition, standing)
+        self._reached |= {partition: position.next for partition, position in standing.items()}
         self._kept.clear()
-        return {partition: reached for partition, reached in self._reached.items() if reached}
+        return {partition: position.next for partition, position in standing.items() if position.next}
 
     def _not_rewound(self, partition: Partition, standing: dict[Partition, Position]) -> None:
         reached = self._reached.get(partition, 0)
@@ -211,11 +214,12 @@ class Views:
 
     async def _step(self, connection: AsyncConnection, taken: "Taken") -> None:
         """Let each session and command follow from what it was."""
-        missing: dict[Table, dict[Key, None]] = {}
-        for step, _ in taken.steps:
-            if (step.table, step.key) not in self._kept:
-                missing.setdefault(step.table, {})[step.key] = None
-        before = self._kept.copy()
+        names = dict.fromkeys((step.table, step.key) for step, _ in taken.steps)
+        before = {name: self._kept[name] for name in names if name in self._kept}
+        missing: dict[Table, list[Key]] = {}
+        for table, key in names:
+            if (table, key) not in before:
+                missing.setdefault(table, []).append(key)
         for table, keys in missing.items():
             before |= {(table, key): row for key, row in (await store.load(connection, table, keys)).items()}
         for step, record in taken.steps:

@@ -8,9 +8,9 @@ from contracts.tables import REVISION
 from services.api.app import Api
 from services.views.worker import MIGRATIONS
 from tests.api.network import Network, app_of, client_of, key_of
-from tests.sql_fixture import engine_at, postgres, postgres_url, sql_url, sqlite_url
+from tests.sql_fixture import engine_at, migrated, postgres, postgres_url, sql_url, sqlite_url
 
-__all__ = ["postgres", "postgres_url", "sql_url", "sqlite_url"]
+__all__ = ["migrated", "postgres", "postgres_url", "sql_url", "sqlite_url"]
 
 
 @pytest_asyncio.fixture

@@ -90,14 +90,21 @@ class Network:
                 return True
 
     async def says(self, topic: Topic[Any], *events: Event, part: int = 0) -> None:
-        """Let views take in what somebody wrote to a partition."""
+        """Let views take in what somebody writes to a partition."""
+        await self.show(self.hold(topic, *events, part=part))
+
+    def hold(self, topic: Topic[Any], *events: Event, part: int) -> Chunk:
+        """Write to a partition what views do not take in yet."""
         first = self._ends[topic.name, part]
         self._ends[topic.name, part] += len(events)
         records = [
             record(topic, event, partition=part, offset=first + n, recorded=clock.now())
             for n, event in enumerate(events)
         ]
-        await self.views.apply([Chunk(topic, part, records, first + len(records))])
+        return Chunk(topic, part, records, first + len(records))
+
+    async def show(self, chunk: Chunk) -> None:
+        await self.views.apply([chunk])
 
 
 def requested(event: CommandIssued) -> CommandRequested:

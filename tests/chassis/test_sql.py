@@ -1,4 +1,4 @@
-"""The database, real in both kinds: SQLite and PostgreSQL."""
+"""The migrated, real in both kinds: SQLite and PostgreSQL."""
 
 import asyncio
 from pathlib import Path
@@ -18,8 +18,8 @@ from services.views.worker import MIGRATIONS
 from tests.sql_fixture import (  # noqa: F401 - fixtures
     PASSWORD,
     Postgres,
-    database,
     engine_at,
+    migrated,
     postgres,
     postgres_url,
     sql_url,
@@ -37,17 +37,17 @@ async def revision_of(engine: AsyncEngine) -> str:
         return str((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one())
 
 
-async def test_migrations_make_exactly_the_tables_that_the_contracts_describe(database: AsyncEngine) -> None:  # noqa: F811
-    async with sql.reading(database) as connection:
+async def test_migrations_make_exactly_the_tables_that_the_contracts_describe(migrated: AsyncEngine) -> None:  # noqa: F811
+    async with sql.reading(migrated) as connection:
         assert await connection.run_sync(differences) == []
-    assert await revision_of(database) == tables.REVISION
+    assert await revision_of(migrated) == tables.REVISION
 
 
-async def test_migrating_twice_keeps_what_is_there(database: AsyncEngine) -> None:  # noqa: F811
-    async with sql.writing(database) as connection:
+async def test_migrating_twice_keeps_what_is_there(migrated: AsyncEngine) -> None:  # noqa: F811
+    async with sql.writing(migrated) as connection:
         await connection.execute(tables.positions.insert(), {"topic": "sessions", "partition": 3, "next": 7})
-    await sql.migrate(database, MIGRATIONS, tables.REVISION)
-    async with sql.reading(database) as connection:
+    await sql.migrate(migrated, MIGRATIONS, tables.REVISION)
+    async with sql.reading(migrated) as connection:
         assert (await connection.execute(select(tables.positions.c.next))).scalar_one() == 7
 
 
@@ -82,13 +82,13 @@ async def test_a_migration_that_fails_leaves_nothing_behind(sql_url: str, tmp_pa
     await engine.dispose()
 
 
-async def test_a_database_of_a_newer_program_is_refused(database: AsyncEngine) -> None:  # noqa: F811
-    async with sql.writing(database) as connection:
+async def test_a_database_of_a_newer_program_is_refused(migrated: AsyncEngine) -> None:  # noqa: F811
+    async with sql.writing(migrated) as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(sql.Newer, match="newer than this program: it has revision 9999"):
-        await sql.migrate(database, MIGRATIONS, tables.REVISION)
+        await sql.migrate(migrated, MIGRATIONS, tables.REVISION)
     with pytest.raises(sql.Newer, match="Start the newer release"):
-        await sql.until_migrated(database, tables.REVISION, patience=30)
+        await sql.until_migrated(migrated, tables.REVISION, patience=30)
 
 
 async def test_who_only_reads_waits_for_the_tables(sql_url: str) -> None:  # noqa: F811
@@ -148,13 +148,13 @@ async def test_a_server_that_is_not_there_is_waited_for_and_named() -> None:
     await engine.dispose()
 
 
-async def test_what_passes_by_itself_is_told_from_what_does_not(database: AsyncEngine) -> None:  # noqa: F811
+async def test_what_passes_by_itself_is_told_from_what_does_not(migrated: AsyncEngine) -> None:  # noqa: F811
     with pytest.raises(IntegrityError) as twice:
-        async with sql.writing(database) as connection:
+        async with sql.writing(migrated) as connection:
             await connection.execute(tables.positions.insert(), [{"topic": "x", "partition": 1, "next": 0}] * 2)
     assert not sql.away(twice.value)
     with pytest.raises(DBAPIError) as unknown:
-        async with sql.reading(database) as connection:
+        async with sql.reading(migrated) as connection:
             await connection.execute(text("SELECT * FROM nowhere"))
     assert not sql.away(unknown.value)
     assert "nowhere" in sql.said(unknown.value)
@@ -179,18 +179,18 @@ async def test_a_server_that_goes_away_is_recognised_and_comes_back(postgres: Po
     await engine.dispose()
 
 
-async def test_errors_hold_no_values(database: AsyncEngine) -> None:  # noqa: F811
+async def test_errors_hold_no_values(migrated: AsyncEngine) -> None:  # noqa: F811
     row = {"topic": "hunter2", "partition": 1, "next": None}
     with pytest.raises(IntegrityError) as caught:
-        async with sql.writing(database) as connection:
+        async with sql.writing(migrated) as connection:
             await connection.execute(tables.positions.insert(), row)
     assert "hunter2" not in sql.said(caught.value)
 
 
-async def test_a_read_sees_one_moment(database: AsyncEngine) -> None:  # noqa: F811
-    async with sql.reading(database) as reader:
+async def test_a_read_sees_one_moment(migrated: AsyncEngine) -> None:  # noqa: F811
+    async with sql.reading(migrated) as reader:
         before = (await reader.execute(select(tables.positions))).all()
-        async with sql.writing(database) as writer:
+        async with sql.writing(migrated) as writer:
             await writer.execute(tables.positions.insert(), {"topic": "x", "partition": 1, "next": 0})
         assert (await reader.execute(select(tables.positions))).all() == before
 

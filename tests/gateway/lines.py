@@ -11,7 +11,6 @@ import msgspec
 from chassis.secrets import Secrets
 from contracts.event import GatewayId, StationId, TenantId
 from contracts.reference import Evse, Station
-from contracts.stations import Call as CallReport
 from services.gateway import protocol, v16
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -27,7 +26,7 @@ def line(*evses: Evse, **record: Any) -> v16.Line:
 LINE = line()
 
 
-def heard(action: str, payload: Any, *, on: v16.Line = LINE, id: str = '"1"') -> CallReport:
+def heard(action: str, payload: Any, *, on: v16.Line = LINE, id: str = '"1"') -> v16.CallReport:
     """What a call with this payload, JSON or not, reports."""
     text = payload if isinstance(payload, str) else msgspec.json.encode(payload).decode()
     call = protocol.Connection().receive(f'[2,{id},"{action}",{text}]'.encode())

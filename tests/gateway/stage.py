@@ -3,14 +3,16 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
+import pytest
 from argon2 import PasswordHasher
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chassis.kafka import Log, TopicPartition, full, plain_consumer
 from chassis.settings import Settings
@@ -96,6 +98,9 @@ class Stage:
                     return found[number - 1]
                 await self._news.wait()
 
+    def all(self, kind: type[E]) -> list[E]:
+        return [event for event in self.heard if isinstance(event, kind)]
+
     def count(self, kind: type[StationEvent], identity: str) -> int:
         return sum(isinstance(event, kind) and event.station == identity for event in self.heard)
 
@@ -132,11 +137,11 @@ class Stage:
             await consumer.seek_to_end(*places)
             for place in places:
                 await consumer.position(place)
-            await self._take(consumer, asyncio.Event())
+            await self._take(consumer)
         finally:
             await consumer.stop()
 
-    async def _take(self, consumer: Any, _: asyncio.Event) -> None:
+    async def _take(self, consumer: Any) -> None:
         async with self._news:
             self._news.notify_all()
         while True:
@@ -192,15 +197,14 @@ async def refused(at: Stage, identity: str, **how: Any) -> Any:
     return refusal.value.response
 
 
-async def closed(socket: ClientConnection) -> tuple[int | None, str]:
-    """Read until the socket is closed, and return how."""
+async def closed(socket: ClientConnection) -> tuple[int | None, str, list[Any]]:
+    """Read until the socket is closed; return its code and reason, and what came before."""
+    frames = []
     async with asyncio.timeout(PATIENCE):
         with suppress(ConnectionClosed):
             while True:
-                await socket.recv()
-    return socket.close_code, socket.close_reason or ""
-
-
+                frames.append(await socket.recv())
+    return socket.close_code, socket.close_reason or "", frames
 
 
 # ---- a station without a library ----
@@ -234,7 +238,7 @@ class Raw:
 
     def send(self, text: str) -> None:
         data = text.encode()
-        assert 126 > len(data) or len(data) < 1 << 16
+        assert len(data) < 1 << 16, "a longer one needs another head"
         length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2)
         self._writer.write(b"\x81" + length + bytes(4) + data)
 

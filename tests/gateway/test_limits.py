@@ -23,3 +23,10 @@ def test_only_so_many_addresses_are_remembered() -> None:
     for address in "abc":
         failures.count(address, 100)
     assert [failures.too_many(address, 100) for address in "abc"] == [False, True, True]
+
+
+def test_where_one_succeeded_others_may_try_t06() -> None:
+    failures = Failures(addresses=2)
+    for address in "abc":
+        failures.success(address)
+    assert [failures.is_trusted(address) for address in "abcd"] == [False, True, True, False]

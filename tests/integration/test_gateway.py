@@ -1,12 +1,14 @@
 """Stations at a gateway on a real Kafka; the test decides in the place of all other services."""
 
 import asyncio
+import os
 import re
+import signal
+import socket as socket_module
+import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -14,10 +16,7 @@ import pytest_asyncio
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call, call_result
 from ocpp.v16.enums import Action, AuthorizationStatus, RegistrationStatus, RemoteStartStopStatus
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from chassis.broker import Broker
 from chassis.kafka import TopicPartition, create_topics, full, plain_consumer
 from chassis.secrets import Secrets
 from chassis.settings import Settings
@@ -57,13 +56,19 @@ from tests.gateway.stage import (
     ACME,
     NOON,
     PATIENCE,
+    SECRET,
+    Raw,
     Stage,
     answer,
     basic,
+    closed,
     exchange,
     hashed,
+    refused,
+    settings_for,
     some_identity,
     stage,
+    start_call,
     station,
 )
 
@@ -242,6 +247,21 @@ async def test_a_storm_of_handshakes_is_let_through_in_portions_t66(settings: Se
         assert response.status_code == 503
         assert int(response.headers["Retry-After"]) > 0
         await again.close()
+        await socket.close()
+
+
+async def test_who_guesses_passwords_must_wait_unless_others_succeed_from_there_t06(settings: Settings) -> None:
+    async with stage(settings, failures=2) as at:
+        identity = some_identity()
+        await at.register(station(identity))
+        guesses = [await refused(at, identity, password=b"guess %d" % number) for number in range(3)]
+        assert [guess.status_code for guess in guesses] == [401, 401, 429]
+        assert int(guesses[-1].headers["Retry-After"]) > 0
+        assert (await refused(at, identity)).status_code == 429, "not even the right one is looked at"
+        at.gateway._failures.success("127.0.0.1")
+        socket = await at.connect(identity)
+        assert (await refused(at, identity, password=b"guess 4")).status_code == 429
+        assert (await refused(at, "nope")).status_code == 429
         await socket.close()
 
 
@@ -661,13 +681,65 @@ async def test_no_password_and_no_uid_lies_where_it_should_not_c089(at: Stage) -
     await socket.close()
 
 
+# ---- the process ----
+
+
+async def process(settings: Settings, *arguments: str, port: int = 0) -> asyncio.subprocess.Process:
+    said = {
+        "KAFKA": settings.kafka,
+        "TOPIC_PREFIX": settings.topic_prefix,
+        "PARTITIONS": "2",
+        "SECRET": SECRET,
+        "OCPP_PORT": str(port),
+        "LOG": "json",
+    }
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.gateway", *arguments),
+        env={f"VOLTSTREAM_{name}": value for name, value in said.items()} | {"PATH": os.environ["PATH"]},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def test_a_process_serves_until_it_is_told_to_stop(settings: Settings, at: Stage) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    running = await process(settings)
+    assert running.stdout is not None
+    lines: list[dict[str, Any]] = []
+    async with asyncio.timeout(30):
+        while not lines or lines[-1]["event"] != "ready":
+            lines.append(msgspec.json.decode(await running.stdout.readline()))
+    port = next(line["port"] for line in lines if "port" in line)
+    there = Stage(settings, at.gateway, port, at._log)
+    socket = await there.connect(identity)
+    opened = await at.said(ConnectionOpened, identity)
+    assert opened.gateway != at.gateway.id
+    running.send_signal(signal.SIGTERM)
+    assert (await closed(socket))[0] == 1012
+    said, _ = await running.communicate()
+    assert running.returncode == 0, said
+    assert (await at.said(HasClosed, identity)).code == 1012
+
+
+async def test_a_taken_port_is_named(settings: Settings) -> None:
+    with socket_module.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        running = await process(settings, port=other.getsockname()[1])
+        said, _ = await running.communicate()
+    assert running.returncode == 1
+    assert b"VOLTSTREAM_OCPP_PORT" in said
+    assert b"Traceback" not in said
+
+
 # ---- a whole charge, by an independent implementation ----
 
 
 class Post(ChargePoint):  # type: ignore[misc]  # the package has no types
     """A charging station that validates every frame we send."""
 
-    @on(Action.remote_start_transaction)
+    @on(Action.remote_start_transaction)  # type: ignore[untyped-decorator]
     def started(self, **_: Any) -> Any:
         return call_result.RemoteStartTransaction(RemoteStartStopStatus.accepted)
 

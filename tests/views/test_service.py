@@ -21,8 +21,6 @@ from contracts import tables
 from contracts.event import Event
 from contracts.topics import OPERATIONS, REGISTRY, SESSIONS, SITES, Topic
 from services.views import worker
-from tests.kafka_fixture import kafka, topic_prefix  # noqa: F401 - fixtures
-from tests.sql_fixture import database, postgres, postgres_url, sql_url, sqlite_url  # noqa: F401 - fixtures
 from tests.views.given import command, connected, delivered, ended, evse, site, started, station, status
 
 SAID: list[tuple[Topic[Any], Event]] = [
@@ -77,36 +75,36 @@ async def counted(engine: AsyncEngine) -> dict[str, int]:
 
 
 async def test_the_service_keeps_the_tables_current_and_rebuilds_them_while_it_runs(
-    kafka: str,  # noqa: F811
-    topic_prefix: str,  # noqa: F811
-    sql_url: str,  # noqa: F811
-    database: AsyncEngine,  # noqa: F811
+    kafka: str,
+    topic_prefix: str,
+    sql_url: str,
+    migrated: AsyncEngine,
 ) -> None:
     settings = Settings(kafka=kafka, topic_prefix=topic_prefix, partitions=2, sql=SecretStr(sql_url), member="v-0")
     await create_topics(settings)
     await says(settings, *SAID)
 
     async def charging() -> bool:
-        return await session(database) == ("charging", 2)
+        return await session(migrated) == ("charging", 2)
 
     async def over() -> bool:
-        return await session(database) == ("ended", 3)
+        return await session(migrated) == ("ended", 3)
 
     async def all_there() -> bool:
-        return await counted(database) == before
+        return await counted(migrated) == before
 
     async with running(settings):
         await until(charging)
         await says(settings, (SESSIONS, ended()))
         await until(over)
-        before = await counted(database)
+        before = await counted(migrated)
         await worker.rebuild(settings)
         await until(all_there)
-        assert await session(database) == ("ended", 3)
+        assert await session(migrated) == ("ended", 3)
     async with running(settings):  # goes on where it was: nothing is counted again
         await says(settings, (SESSIONS, started("s-2", station="st-2")))
-        await until(lambda: _sessions(database, 2))
-    assert before | {"sessions": 2} == await counted(database)
+        await until(lambda: _sessions(migrated, 2))
+    assert before | {"sessions": 2} == await counted(migrated)
 
 
 async def _sessions(engine: AsyncEngine, number: int) -> bool:
@@ -125,7 +123,27 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_commands_say_what_they_do(sqlite_url: str) -> None:  # noqa: F811
+async def test_the_process_is_ready_soon_and_stops_when_asked(kafka: str, topic_prefix: str, sqlite_url: str) -> None:
+    settings = Settings(kafka=kafka, topic_prefix=topic_prefix, partitions=2)
+    await create_topics(settings)
+    environment = {"KAFKA": kafka, "TOPIC_PREFIX": topic_prefix, "PARTITIONS": "2", "SQL": sqlite_url}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.views"),
+        env=os.environ | {f"VOLTSTREAM_{name}": value for name, value in environment.items()},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while b'"ready"' not in await process.stdout.readline():
+            assert process.returncode is None
+        process.terminate()
+        said, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b'"stopped"' in said
+    assert b"Traceback" not in said
+
+
+def test_the_commands_say_what_they_do(sqlite_url: str) -> None:
     assert "rebuild" in run("--help").stdout
     for word in ("migrate", "migrate", "rebuild"):
         done = run(word, sql=sqlite_url)
@@ -134,7 +152,7 @@ def test_the_commands_say_what_they_do(sqlite_url: str) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("word", ["migrate", "rebuild"])
-def test_a_command_that_cannot_says_why_and_not_the_password(word: str, postgres: Any) -> None:  # noqa: F811
+def test_a_command_that_cannot_says_why_and_not_the_password(word: str, postgres: Any) -> None:
     failed = run(word, sql=postgres.url("nowhere", password="hunter2hunter2"))
     assert failed.returncode == 1
     assert "password authentication failed" in failed.stdout

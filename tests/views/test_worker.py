@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, Select, literal_column, select, text, union_all
+from sqlalchemy import ColumnElement, Row, Select, literal_column, select, text, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,15 +19,7 @@ from contracts.reference import AccessKeyForgotten, SiteForgotten, StationForgot
 from contracts.topics import ACCESS, AUTHORIZATIONS, DIRECTORY, OPERATIONS, REGISTRY, SESSIONS, SITES, TOKENS
 from services.views import store
 from services.views.worker import MIGRATIONS, TOPICS, Interrupted, Rewound, Views
-from tests.sql_fixture import (  # noqa: F401 - fixtures
-    Postgres,
-    database,
-    engine_at,
-    postgres,
-    postgres_url,
-    sql_url,
-    sqlite_url,
-)
+from tests.sql_fixture import Postgres, engine_at
 from tests.views.given import (
     NORTH,
     accepted_change,
@@ -72,8 +64,10 @@ async def raw(engine: AsyncEngine) -> dict[str, list[Row[Any]]]:
     everything_there: dict[str, list[Row[Any]]] = {}
     async with sql.reading(engine) as connection:
         for table in tables.metadata.tables.values():
-            columns = [literal_column(f'"{column.name}"') for column in table.columns]
-            order = [literal_column(f'"{column.name}"') for column in table.primary_key.columns]
+            columns: list[ColumnElement[Any]] = [literal_column(f'"{column.name}"') for column in table.columns]
+            order: list[ColumnElement[Any]] = [
+                literal_column(f'"{column.name}"') for column in table.primary_key.columns
+            ]
             found = await connection.execute(select(*columns).select_from(table).order_by(*order))
             everything_there[table.name] = list(found.all())
     return everything_there
@@ -84,10 +78,10 @@ async def empty(engine: AsyncEngine) -> None:
         await store.empty(connection)
 
 
-async def test_every_topic_fills_its_tables(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_every_topic_fills_its_tables(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply(everything())
-    counts = {name: len(rows) for name, rows in (await raw(database)).items()}
+    counts = {name: len(rows) for name, rows in (await raw(migrated)).items()}
     assert counts == {
         "positions": len(ALL),
         "sites": 1,
@@ -101,56 +95,56 @@ async def test_every_topic_fills_its_tables(database: AsyncEngine) -> None:  # n
         "changes": 2,
         "access_keys": 1,
     }
-    (there,) = await rows_of(database, tables.stations)
+    (there,) = await rows_of(migrated, tables.stations)
     assert (there["declared"], there["version"], there["tags"], there["online"]) == (True, 2, ["fast"], False)
     assert (there["since"], there["model"], there["status"]) == (at(5), "One", "Available")
-    first = (await rows_of(database, tables.sessions))[0]
+    first = (await rows_of(migrated, tables.sessions))[0]
     assert (first["state"], first["revision"], first["energy_wh"], first["flags"]) == ("ended", 4, 7500, [])
-    assert (await rows_of(database, tables.commands))[0]["history"][3]["state"] == "fulfilled"
+    assert (await rows_of(migrated, tables.commands))[0]["history"][3]["state"] == "fulfilled"
 
 
-async def test_hearing_everything_twice_changes_nothing(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_hearing_everything_twice_changes_nothing(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply(everything())
-    once = await raw(database)
+    once = await raw(migrated)
     await views.apply(everything())
-    assert await raw(database) == once
-    await (await views_on(database)).apply(everything())
-    assert await raw(database) == once
+    assert await raw(migrated) == once
+    await (await views_on(migrated)).apply(everything())
+    assert await raw(migrated) == once
 
 
-async def test_of_a_batch_that_overlaps_only_the_rest_counts(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_of_a_batch_that_overlaps_only_the_rest_counts(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     events = [started(), authorized(), delivered(100), delivered(200)]
     await views.apply([chunk(SESSIONS, events[:3])])
     await views.apply([chunk(SESSIONS, events)])
-    (row,) = await rows_of(database, tables.sessions)
+    (row,) = await rows_of(migrated, tables.sessions)
     assert (row["revision"], row["energy_wh"], row["place"]) == (4, 200, 3)
 
 
-async def test_a_zombie_changes_nothing_that_its_successor_has_done(database: AsyncEngine) -> None:  # noqa: F811
-    zombie, successor = await views_on(database), await views_on(database)
+async def test_a_zombie_changes_nothing_that_its_successor_has_done(migrated: AsyncEngine) -> None:
+    zombie, successor = await views_on(migrated), await views_on(migrated)
     events = [started(), delivered(100), delivered(200), delivered(300), ended()]
     await zombie.apply([chunk(SESSIONS, events[:1])])
     await successor.apply([chunk(SESSIONS, events)])
-    done = await raw(database)
+    done = await raw(migrated)
     await zombie.apply([chunk(SESSIONS, events[1:4], first=1)])
-    assert await raw(database) == done
+    assert await raw(migrated) == done
 
 
-async def test_a_zombie_that_is_ahead_is_not_repeated_by_its_successor(database: AsyncEngine) -> None:  # noqa: F811
-    first, second = await views_on(database), await views_on(database)
+async def test_a_zombie_that_is_ahead_is_not_repeated_by_its_successor(migrated: AsyncEngine) -> None:
+    first, second = await views_on(migrated), await views_on(migrated)
     events = [started(), *(delivered(100 * number) for number in range(1, 8)), ended()]
     await first.apply([chunk(SESSIONS, events[:2])])
     await second.apply([chunk(SESSIONS, events[:4])])  # and keeps the row in memory
     await first.apply([chunk(SESSIONS, events[:6])])
     await second.apply([chunk(SESSIONS, events)])
-    (row,) = await rows_of(database, tables.sessions)
+    (row,) = await rows_of(migrated, tables.sessions)
     assert (row["revision"], row["state"], row["place"]) == (9, "ended", 8)
 
 
-async def test_two_at_once_take_everything_in_once(database: AsyncEngine) -> None:  # noqa: F811
-    one, other = await views_on(database), await views_on(database)
+async def test_two_at_once_take_everything_in_once(migrated: AsyncEngine) -> None:
+    one, other = await views_on(migrated), await views_on(migrated)
     batches = [chunk(SESSIONS, [started(f"s-{n}"), delivered(100, f"s-{n}")], first=2 * n) for n in range(20)]
 
     async def read(views: Views) -> None:
@@ -158,71 +152,79 @@ async def test_two_at_once_take_everything_in_once(database: AsyncEngine) -> Non
             await views.apply([batch])
 
     await asyncio.gather(read(one), read(other))
-    rows = await rows_of(database, tables.sessions)
+    rows = await rows_of(migrated, tables.sessions)
     assert [row["revision"] for row in rows] == [2] * 20
 
 
-async def test_a_rebuild_writes_the_same_bytes_again(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_a_rebuild_writes_the_same_bytes_again(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     for number in range(PARTITIONS):
         await views.apply(everything(number))
-    before = await raw(database)
-    await empty(database)
-    again = await views_on(database)
+    before = await raw(migrated)
+    await empty(migrated)
+    again = await views_on(migrated)
     for number in reversed(range(PARTITIONS)):  # another order of topics and partitions, and other batches
         for batch in reversed(everything(number)):
             for said in batch.records:
                 await again.apply([Chunk(batch.topic, batch.partition, [said], said.offset + 1)])
-    assert await raw(database) == before
+    assert await raw(migrated) == before
 
 
-async def test_a_rebuild_from_compacted_topics_writes_the_same_bytes(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_a_rebuild_from_compacted_topics_writes_the_same_bytes(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     history = [
         station(1, evse(1, 1, 2), evse(2, 1)),
         station(2, evse(3, 1)),
         station(3, evse(1, 1), site=SiteId("quay")),
     ]
     await views.apply([chunk(OPERATIONS, [connected(), status(2), status(7)]), chunk(REGISTRY, history)])
-    before = await raw(database)
-    await empty(database)
-    again = await views_on(database)
+    before = await raw(migrated)
+    await empty(migrated)
+    again = await views_on(migrated)
     await again.apply([chunk(REGISTRY, history[2:], first=2)])
     await again.apply([chunk(OPERATIONS, [connected(), status(2), status(7)])])
-    assert await raw(database) == before
+    assert await raw(migrated) == before
 
 
-async def test_emptied_tables_are_noticed_by_the_next_batch(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_emptied_tables_are_noticed_by_the_next_batch(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply([chunk(SESSIONS, [started()])])
-    await empty(database)
+    await empty(migrated)
     with pytest.raises(Rewound, match="sessions, partition 0, is not at 1"):
         await views.apply([chunk(SESSIONS, [ended()], first=1)])
-    assert await rows_of(database, tables.sessions) == []
+    assert await rows_of(migrated, tables.sessions) == []
 
 
-async def test_emptied_tables_are_noticed_where_no_record_comes(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_emptied_tables_are_noticed_where_no_record_comes(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply([chunk(SESSIONS, [started()])])
     watch = asyncio.create_task(views._watch())
-    await empty(database)
-    await views_on(database)  # another member has begun anew
+    await empty(migrated)
+    await views_on(migrated)  # another member has begun anew
     with pytest.raises(Rewound):
         await asyncio.wait_for(watch, 30)
 
 
-async def test_positions_are_where_to_go_on(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_emptied_tables_are_noticed_by_who_is_assigned_anew(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
+    await views.apply([chunk(SESSIONS, [started()])])
+    await empty(migrated)
+    with pytest.raises(Rewound):
+        await views.positions(ALL)
+
+
+async def test_positions_are_where_to_go_on(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     assert await views.positions({("sessions", 0), ("sites", 1)}) == {}
     await views.apply([replace(chunk(SESSIONS, [started()], first=5), after=9)])
-    assert await Views(database).positions({("sessions", 0), ("sites", 1)}) == {("sessions", 0): 9}
+    assert await Views(migrated).positions({("sessions", 0), ("sites", 1)}) == {("sessions", 0): 9}
 
 
 # ---- the directory's things ----------------------------------------------------------------------------------------
 
 
-async def test_what_the_directory_forgets_is_gone(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_what_the_directory_forgets_is_gone(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply([chunk(SITES, [site()]), chunk(TOKENS, [token()]), chunk(ACCESS, [access_key()])])
     whose: dict[str, Any] = {"at": at(9), "tenant": NORTH}
     await views.apply(
@@ -232,94 +234,94 @@ async def test_what_the_directory_forgets_is_gone(database: AsyncEngine) -> None
             chunk(ACCESS, [AccessKeyForgotten(id="key-1", **whose), access_key(2, digest="e" * 64)], first=1),
         ]
     )
-    assert await rows_of(database, tables.sites) == []
-    assert await rows_of(database, tables.tokens) == []
-    assert [row["digest"] for row in await rows_of(database, tables.access_keys)] == ["e" * 64]
+    assert await rows_of(migrated, tables.sites) == []
+    assert await rows_of(migrated, tables.tokens) == []
+    assert [row["digest"] for row in await rows_of(migrated, tables.access_keys)] == ["e" * 64]
 
 
-async def test_a_forgotten_station_that_was_never_there_leaves_nothing(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_a_forgotten_station_that_was_never_there_leaves_nothing(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply([chunk(REGISTRY, [station(1, evse(1, 1))])])
     await views.apply([chunk(REGISTRY, [StationForgotten(at=at(9), tenant=NORTH, id="st-1")], first=1)])
     for table in (tables.stations, tables.evses, tables.connectors):
-        assert await rows_of(database, table) == []
+        assert await rows_of(migrated, table) == []
 
 
-async def test_a_forgotten_station_keeps_what_it_did(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_a_forgotten_station_keeps_what_it_did(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply([chunk(REGISTRY, [station(1, evse(1, 1), evse(2, 1))])])
     await views.apply([chunk(OPERATIONS, [connected(), status(1, "Charging")])])
     await views.apply([chunk(REGISTRY, [StationForgotten(at=at(9), tenant=NORTH, id="st-1")], first=1)])
-    (there,) = await rows_of(database, tables.stations)
+    (there,) = await rows_of(migrated, tables.stations)
     assert (there["declared"], there["version"], there["site"], there["online"]) == (False, None, None, True)
-    (plug,) = await rows_of(database, tables.connectors)
+    (plug,) = await rows_of(migrated, tables.connectors)
     assert (plug["declared"], plug["type"], plug["status"]) == (False, None, "Charging")
 
 
-async def test_a_change_of_evses_leaves_those_of_which_nothing_was_heard(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_a_change_of_evses_leaves_those_of_which_nothing_was_heard(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply([chunk(REGISTRY, [station(1, evse(1, 1, 2), evse(2, 1))])])
     await views.apply([chunk(OPERATIONS, [status(2)])])
     await views.apply([chunk(REGISTRY, [station(2, evse(1, 1))], first=1)])
-    found = [(row["evse"], row["id"], row["declared"]) for row in await rows_of(database, tables.connectors)]
+    found = [(row["evse"], row["id"], row["declared"]) for row in await rows_of(migrated, tables.connectors)]
     assert found == [(1, 1, True), (2, 1, False)]
 
 
-async def test_tenants_do_not_meet(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_tenants_do_not_meet(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     south: Any = {"tenant": "south"}
     await views.apply([chunk(SITES, [site(), site(2, name="Hafen", **south)])])
     await views.apply([chunk(SESSIONS, [started(), started(tenant="south"), ended()])])
-    assert [(row["tenant"], row["name"]) for row in await rows_of(database, tables.sites)] == [
+    assert [(row["tenant"], row["name"]) for row in await rows_of(migrated, tables.sites)] == [
         ("north", "Harbour"),
         ("south", "Hafen"),
     ]
-    assert [row["state"] for row in await rows_of(database, tables.sessions)] == ["ended", "pending"]
+    assert [row["state"] for row in await rows_of(migrated, tables.sessions)] == ["ended", "pending"]
 
 
 # ---- bounds --------------------------------------------------------------------------------------------------------
 
 
 async def test_only_the_newest_unknown_tokens_are_kept(
-    database: AsyncEngine,  # noqa: F811
+    migrated: AsyncEngine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tables, "UNKNOWN_TOKENS_KEPT", 3)
-    views = await views_on(database)
+    views = await views_on(migrated)
     await views.apply([chunk(AUTHORIZATIONS, [unknown(f"tok-{number}") for number in range(5)])])
     await views.apply([chunk(AUTHORIZATIONS, [unknown("tok-2"), unknown("other", tenant="south")], first=5)])
-    found = [(row["tenant"], row["token"]) for row in await rows_of(database, tables.unknown_tokens)]
+    found = [(row["tenant"], row["token"]) for row in await rows_of(migrated, tables.unknown_tokens)]
     assert found == [("north", "tok-2"), ("north", "tok-3"), ("north", "tok-4"), ("south", "other")]
 
 
-async def test_the_newest_sight_of_a_token_counts_whichever_partition_is_read_first(database: AsyncEngine) -> None:  # noqa: F811
+async def test_the_newest_sight_of_a_token_counts_whichever_partition_is_read_first(migrated: AsyncEngine) -> None:
     older = chunk(AUTHORIZATIONS, [unknown("tok-1", station="st-1")], first=1)
     newer = chunk(AUTHORIZATIONS, [unknown("tok-1", station="st-2")], first=2, partition=1)
     seen = []
     for batches in ([older, newer], [newer, older]):
-        await empty(database)
-        views = await views_on(database)
+        await empty(migrated)
+        views = await views_on(migrated)
         for batch in batches:
             await views.apply([batch])
-        seen.append([(row["station"], row["part"]) for row in await rows_of(database, tables.unknown_tokens)])
+        seen.append([(row["station"], row["part"]) for row in await rows_of(migrated, tables.unknown_tokens)])
     assert seen == [[("st-2", 1)], [("st-2", 1)]]
 
 
-async def test_outcomes_are_kept_for_as_long_as_their_log_says(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_outcomes_are_kept_for_as_long_as_their_log_says(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     old = record(DIRECTORY, accepted_change("old"), offset=0)
     late = record(DIRECTORY, accepted_change("new"), offset=1, recorded=at(86_400 * (tables.CHANGES_KEPT_DAYS + 1)))
     await views.apply([Chunk(DIRECTORY, 0, [old], 1), chunk(DIRECTORY, [accepted_change("elsewhere")], partition=1)])
     await views.apply([Chunk(DIRECTORY, 0, [late], 2)])
-    assert [row["request"] for row in await rows_of(database, tables.changes)] == ["elsewhere", "new"]
+    assert [row["request"] for row in await rows_of(migrated, tables.changes)] == ["elsewhere", "new"]
 
 
-async def test_an_outcome_stays_when_its_key_is_used_for_another_request(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_an_outcome_stays_when_its_key_is_used_for_another_request(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     again = refused_change(reason="idempotency_key_reused", fingerprint="g")
     await views.apply([chunk(DIRECTORY, [accepted_change()])])
     await views.apply([chunk(DIRECTORY, [again], first=1)])
-    (row,) = await rows_of(database, tables.changes)
+    (row,) = await rows_of(migrated, tables.changes)
     assert (row["accepted"], row["fingerprint"]) == (True, "f")
 
 
@@ -327,17 +329,17 @@ async def test_an_outcome_stays_when_its_key_is_used_for_another_request(databas
 
 
 async def test_what_nobody_can_read_is_left_out_and_counted(
-    database: AsyncEngine,  # noqa: F811
+    migrated: AsyncEngine,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    views = await views_on(database)
+    views = await views_on(migrated)
     good = chunk(SESSIONS, [started(), delivered(2**70), ended()])
     garbled = replace(good.records[2], offset=3, value=b'{"type":')
     headless = replace(good.records[2], offset=4, headers=[])
     nameless = replace(good.records[2], offset=5, headers=[("ce_recordedtime", b"yesterday")])
     batch = Chunk(SESSIONS, 0, [*good.records, garbled, headless, nameless], 6)
     await views.apply([batch])
-    (row,) = await rows_of(database, tables.sessions)
+    (row,) = await rows_of(migrated, tables.sessions)
     assert (row["state"], row["revision"]) == ("ended", 2)
     assert capsys.readouterr().out.count("left out of the tables") == 4
     null = replace(record(SITES, site(), offset=0), key=b"harbour", value=None)
@@ -345,25 +347,25 @@ async def test_what_nobody_can_read_is_left_out_and_counted(
     assert (await views.positions(ALL))["sites", 0] == 1
 
 
-async def test_what_postgresql_cannot_hold_is_replaced(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_what_postgresql_cannot_hold_is_replaced(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     await views.apply([chunk(OPERATIONS, [status(1, info="a\x00b")])])
-    (plug,) = await rows_of(database, tables.connectors)
+    (plug,) = await rows_of(migrated, tables.connectors)
     assert plug["info"] == "a\ufffdb"
 
 
-async def test_a_clock_at_the_edge_of_time_is_no_obstacle(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_a_clock_at_the_edge_of_time_is_no_obstacle(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     said = record(OPERATIONS, connected())
     assert said.value is not None
     for number, moment in enumerate((b"0001-01-01T00:00:00+05:00", b"9999-12-31T23:59:59-05:00")):
         value = said.value.replace(b"2026-01-01T12:00:00Z", moment)
         await views.apply([Chunk(OPERATIONS, 0, [replace(said, offset=number, value=value)], number + 1)])
-        (there,) = await rows_of(database, tables.stations)
+        (there,) = await rows_of(migrated, tables.stations)
         assert there["since"].year in {1, 9999}
 
 
-async def test_sql_away_is_waited_for_and_nothing_is_lost(postgres: Postgres, postgres_url: str) -> None:  # noqa: F811
+async def test_sql_away_is_waited_for_and_nothing_is_lost(postgres: Postgres, postgres_url: str) -> None:
     engine = engine_at(postgres_url)
     await sql.migrate(engine, MIGRATIONS, tables.REVISION)
     views = await views_on(engine)
@@ -379,7 +381,7 @@ async def test_sql_away_is_waited_for_and_nothing_is_lost(postgres: Postgres, po
     await engine.dispose()
 
 
-async def test_a_database_in_use_is_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+async def test_a_database_in_use_is_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql, "LOCK_WAIT_S", 0)
     engine = engine_at(sqlite_url)
     await sql.until_there(engine, patience=30)
@@ -394,7 +396,7 @@ async def test_a_database_in_use_is_waited_for(sqlite_url: str, monkeypatch: pyt
     await engine.dispose()
 
 
-async def test_who_waits_for_the_database_can_be_stopped(postgres: Postgres, postgres_url: str) -> None:  # noqa: F811
+async def test_who_waits_for_the_database_can_be_stopped(postgres: Postgres, postgres_url: str) -> None:
     engine = engine_at(postgres_url)
     await sql.migrate(engine, MIGRATIONS, tables.REVISION)
     stopping = asyncio.Event()
@@ -411,9 +413,9 @@ async def test_who_waits_for_the_database_can_be_stopped(postgres: Postgres, pos
         await engine.dispose()
 
 
-async def test_a_database_that_is_wrong_stops_the_service(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
-    async with sql.writing(database) as connection:
+async def test_a_database_that_is_wrong_stops_the_service(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
+    async with sql.writing(migrated) as connection:
         await connection.execute(text("DROP TABLE sessions"))
     with pytest.raises(DBAPIError):
         await views.apply([chunk(SESSIONS, [started()])])
@@ -472,8 +474,8 @@ async def finals(engine: AsyncEngine) -> dict[str, int]:
 
 @pytest.mark.parametrize("order", ["one after the other", "in turn", "the other first"])
 @pytest.mark.parametrize("size", [1, 3, 100])
-async def test_who_follows_the_cursor_misses_no_change(database: AsyncEngine, order: str, size: int) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_who_follows_the_cursor_misses_no_change(migrated: AsyncEngine, order: str, size: int) -> None:
+    views = await views_on(migrated)
     one, other = lagging()
     batches: Iterable[Chunk] = {
         "one after the other": [*one, *other],
@@ -485,18 +487,18 @@ async def test_who_follows_the_cursor_misses_no_change(database: AsyncEngine, or
     for number, batch in enumerate(batches):
         await views.apply([batch])
         if number % 3 == 2:
-            given += await follow(database, cursor, size)
-    given += await follow(database, cursor, size)
-    assert dict(given) == await finals(database)  # the last that was given of each is what it is now
+            given += await follow(migrated, cursor, size)
+    given += await follow(migrated, cursor, size)
+    assert dict(given) == await finals(migrated)  # the last that was given of each is what it is now
     assert len(set(given)) == len(given)
 
 
-async def test_updated_at_never_falls_within_a_partition(database: AsyncEngine) -> None:  # noqa: F811
-    views = await views_on(database)
+async def test_updated_at_never_falls_within_a_partition(migrated: AsyncEngine) -> None:
+    views = await views_on(migrated)
     for batch in lagging()[0]:
         await views.apply([batch])
-    rows = sorted(await rows_of(database, tables.sessions), key=lambda row: row["place"])
+    rows = sorted(await rows_of(migrated, tables.sessions), key=lambda row: row["place"])
     assert [row["updated_at"] for row in rows] == sorted(row["updated_at"] for row in rows)
-    async with sql.reading(database) as connection:
+    async with sql.reading(migrated) as connection:
         standing = await store.look(connection, [("sessions", 0)])
     assert standing["sessions", 0].newest == at(10)
