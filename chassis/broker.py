@@ -244,9 +244,8 @@ class Broker:
                 )
             if monotonic() - said > 2:
                 said = monotonic()
-                self._report(
-                    f"waiting for Kafka on {self.bootstrap}: {said - began:.0f} s; {self.last_words(1)[-120:]}"
-                )
+                words = f"; {words[-120:]}" if (words := self.last_words(1)) else ""
+                self._report(f"waiting for Kafka on {self.bootstrap}: {said - began:.0f} s{words}")
             await asyncio.sleep(0.02)
         self._report(f"Kafka answers on {self.bootstrap} after {monotonic() - began:.1f} s")
 

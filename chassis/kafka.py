@@ -288,10 +288,9 @@ async def _asked(question: Callable[[], Awaitable[Any]]) -> Any:
 async def _until_there(admin: AIOKafkaAdminClient, settings: Settings, names: set[str]) -> None:
     for _ in range(100):
         if names <= set(await _asked(admin.list_topics)):
-            with suppress(WrongTopics):
-                return await _check(admin, settings, names)
+            break
         await asyncio.sleep(0.1)
-    return await _check(admin, settings, names)
+    await _check(admin, settings, names)
 
 
 async def _check(admin: AIOKafkaAdminClient, settings: Settings, names: set[str]) -> None:

@@ -120,6 +120,8 @@ class Link:
 
     def abort(self) -> None:
         """Reset the connection (RST), as a power failure or a bad network does."""
+        if self.socket.transport.is_closing():
+            return
         raw = self.socket.transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.transport.abort()
@@ -276,7 +278,15 @@ class Station:
 
     async def delivered(self) -> None:
         """Wait until the queue is empty: everything was answered, or is in `lost`."""
-        await self._kept.join()
+        if self._delivery is None:
+            return
+        empty = asyncio.create_task(self._kept.join())
+        try:
+            await asyncio.wait([empty, self._delivery], return_when=asyncio.FIRST_COMPLETED)
+            if self._delivery.done():
+                self._delivery.result()
+        finally:
+            empty.cancel()
 
     async def _deliver(self) -> None:
         while True:
@@ -295,7 +305,7 @@ class Station:
                 await self._connected()
                 answer = payload_of(await self.exchange(frame))
             except Cut:
-                continue  # offline it only waits
+                await asyncio.wait([self.current.ended])  # offline it only waits
             except (Silent, Refused):
                 attempts += 1
             else:

@@ -95,9 +95,9 @@ async def _run(system: System, scene: Scene | None) -> int:
 
 async def _end(system: System, life: asyncio.Task[None]) -> int:
     trouble = None if life.cancelled() else life.exception()
+    await system.stop()
     if isinstance(trouble, CannotStart):
         return _refusal(str(trouble))
-    await system.stop()
     if trouble is not None:
         raise trouble
     say("stopped")

@@ -1,8 +1,7 @@
 import asyncio
 
 from chassis import logs, service
-from chassis.clickhouse import MigrationRefused, Refused
-from chassis.settings import load_or_exit
+from chassis.settings import BrokenSetting, load_or_exit
 from services.analytics import worker
 
 DESCRIPTION = """Writes every event of every topic to ClickHouse, exactly once in effect.
@@ -21,7 +20,7 @@ def main() -> None:
     logs.setup("analytics", style=settings.log, level=settings.log_level)
     try:
         asyncio.run(worker.migrate(settings))
-    except (MigrationRefused, Refused) as error:
+    except BrokenSetting as error:
         logs.log.error(str(error))
         raise SystemExit(1) from None
     logs.log.info("done", task="migrate")

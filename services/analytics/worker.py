@@ -1,18 +1,27 @@
 """Takes every record of every topic into ClickHouse. `sink` says why none is lost or doubled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TypeVar
 
 from chassis import clickhouse, clock, kafka, metrics
-from chassis.clickhouse import ClickHouse, Unavailable
-from chassis.kafka import AIOKafkaConsumer, Batches, Chunk, Record, TopicPartition, check_not_truncated, full
+from chassis.clickhouse import ClickHouse, MigrationRefused, Refused, Unavailable
+from chassis.kafka import (
+    AIOKafkaConsumer,
+    Batches,
+    Chunk,
+    LogTruncated,
+    Record,
+    TopicPartition,
+    check_not_truncated,
+    full,
+)
 from chassis.logs import log
 from chassis.service import Service
-from chassis.settings import Settings
+from chassis.settings import BrokenSetting, Settings
 from contracts.topics import CATALOGUE
 from services.analytics import rows
 from services.analytics.rows import Line
@@ -52,8 +61,11 @@ async def migrate(settings: Settings) -> None:
 
 
 def connect(settings: Settings) -> ClickHouse:
-    """Build the ClickHouse that the settings name."""
-    return clickhouse.connect(settings.clickhouse.get_secret_value(), threads=2, timeout_s=60)
+    """Build the ClickHouse that the settings name, or raise `BrokenSetting`."""
+    try:
+        return clickhouse.connect(settings.clickhouse.get_secret_value(), threads=2, timeout_s=60)
+    except ValueError as wrong:
+        raise BrokenSetting(f"VOLTSTREAM_CLICKHOUSE: {wrong}") from None
 
 
 class Archive:
@@ -69,9 +81,12 @@ class Archive:
         self._busy = asyncio.Lock()
 
     async def migrate(self) -> None:
-        """Bring the database to today's shape; several processes may do so at once."""
+        """Bring the database to today's shape; several processes may do so at once. Raises `BrokenSetting` if it may not."""
         cluster = self._settings.clickhouse_cluster
-        await self._patiently(lambda: clickhouse.migrate(self._db, SCHEMA, cluster=cluster))
+        try:
+            await self._patiently(lambda: clickhouse.migrate(self._db, SCHEMA, cluster=cluster))
+        except (Refused, MigrationRefused) as why:
+            raise BrokenSetting(f"VOLTSTREAM_CLICKHOUSE: {self._db.address} cannot be used: {why}") from why
 
     # ---- the process ----
 
@@ -195,16 +210,26 @@ def _account(lines: Sequence[Line]) -> None:
 
 
 async def reread(settings: Settings, spans: Sequence[Span]) -> list[Record]:
-    """Return the records of `spans` in the order of a batch. Raises `LogTruncated` if some have expired."""
+    """Return the records of `spans` in the order of a batch. Raises `LogTruncated` if some are not there any more."""
     begins = {TopicPartition(full(settings, span.topic), span.partition): span for span in spans}
     consumer = kafka.plain_consumer(settings)
     await kafka.started(consumer, "unfinished batch")
     try:
         consumer.assign(list(begins))
         await check_not_truncated(consumer, {place: span.first for place, span in begins.items()})
+        _check_still_there(begins, await consumer.end_offsets(list(begins)))
         return [record for place, span in begins.items() for record in await _span(consumer, place, span)]
     finally:
         await consumer.stop()
+
+
+def _check_still_there(begins: Mapping[TopicPartition, Span], ends: Mapping[TopicPartition, int]) -> None:
+    for place, span in begins.items():
+        if ends[place] < span.after:
+            raise LogTruncated(
+                f"{place.topic}, partition {place.partition}: offset {span.after - 1} has been read from it, but the log ends "
+                f"at {ends[place]}. It is another log than ClickHouse was filled from, or has lost its end"
+            )
 
 
 async def _span(consumer: AIOKafkaConsumer, place: TopicPartition, span: Span) -> list[Record]:

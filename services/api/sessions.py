@@ -191,7 +191,8 @@ async def list_sessions(
     request: Request,
     response: Response,
     updated_after: Annotated[
-        AwareDatetime | None, Query(description="with what changed then or later; a cursor knows better, and goes first")
+        AwareDatetime | None,
+        Query(description="with what changed then or later; a cursor knows better, and goes first"),
     ] = None,
     state: Annotated[list[State] | None, Query(description="one of these")] = None,
     site: Text | None = None,

@@ -3,13 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
-from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
 
 from chassis import clock, metrics
 from chassis.kafka import Place, Unavailable
@@ -33,7 +30,6 @@ from contracts.stations import (
     ConnectionClosed as HasClosed,
 )
 from services.gateway import protocol, v16
-from services.gateway.handshake import Choice
 from services.gateway.protocol import Answered, Ask, Broken, Call, Refused, Repeated, Unread
 from services.gateway.v16 import CallReport, Line
 
@@ -54,6 +50,25 @@ DECIDES: dict[type, type[Decision]] = {
 
 class TooLarge(Exception):
     """A report is larger than the log takes."""
+
+
+class Socket(Protocol):
+    """A station's WebSocket."""
+
+    @property
+    def close_code(self) -> int | None: ...
+
+    @property
+    def close_reason(self) -> str | None: ...
+
+    async def hear(self) -> bytes | None:
+        """Return the next message; None when the socket has closed and all has been heard."""
+
+    async def say(self, frame: bytes) -> None:
+        """Send a message, if the socket is still open."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it; the station has a moment to say its last."""
 
 
 class Home(Protocol):
@@ -87,7 +102,7 @@ class Home(Protocol):
 class Waiting:
     """A frame of the station's on its way: in the log, then answered."""
 
-    __slots__ = ("call", "decision_due", "frame", "given_up", "id", "payload", "place", "report", "since")
+    __slots__ = ("call", "frame", "given_up", "id", "is_due", "payload", "place", "report", "since")
 
     def __init__(self, id: str, since: float, report: CallReport | None, call: Call | None) -> None:
         self.id, self.since, self.report, self.call = id, since, report, call
@@ -97,8 +112,8 @@ class Waiting:
         """The answer's, once there is one."""
         self.frame: bytes | None = None
         """The whole answer, where it is known beforehand; empty: there is none."""
-        self.decision_due: float | None = None
-        """Until when somebody else may decide on the answer."""
+        self.is_due = False
+        """Others had time enough to decide on the answer."""
         self.given_up = False
         """Nobody has: a decision that comes now is too late."""
 
@@ -106,11 +121,11 @@ class Waiting:
 class StationConnection:
     """The asyncio shell around a `protocol.Connection`."""
 
-    def __init__(self, home: Home, socket: ServerConnection, line: Line, choice: Choice, cause: str) -> None:
+    def __init__(self, home: Home, socket: Socket, line: Line, cause: str) -> None:
         self.line = line
         self.is_over = False
         self.is_closing = False
-        self._home, self._socket, self._choice, self._cause = home, socket, choice, cause
+        self._home, self._socket, self._cause = home, socket, cause
         self._protocol = protocol.Connection(patience=home.patience)
         self._loop = asyncio.get_running_loop()
         self._number = 0
@@ -120,7 +135,7 @@ class StationConnection:
         self._settled: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._sampled: datetime | None = None
-        self._close_reason = "station"
+        self._close_code, self._close_reason = 1006, "station"
 
     # ---- life ----
 
@@ -135,6 +150,7 @@ class StationConnection:
         self.line = msgspec.structs.replace(self.line, epoch=place.offset)
         self._home.opened(self)
         answering = asyncio.create_task(self._answer())
+        answering.add_done_callback(self._answered_for_the_last_time)
         try:
             await self._read()
         finally:
@@ -145,11 +161,20 @@ class StationConnection:
             self._home.closed(self)
         await answering
 
+    def _answered_for_the_last_time(self, _: asyncio.Task[None]) -> None:
+        if not self.is_over:  # an error of ours: `run` raises it
+            self._home.spawn(self.close(1011, "internal error", "error"))
+
     async def close(self, code: int, text: str, reason: str) -> None:
         """Close the socket; what still arrives on it is heard. `reason` is ours, for the metrics."""
         if not self.is_closing:
-            self.is_closing, self._close_reason = True, reason
+            self.is_closing, self._close_code, self._close_reason = True, code, reason
             await self._socket.close(code, text)
+
+    def _give_way(self) -> None:
+        """The log does not acknowledge: the station should keep what it has to say, and try again later."""
+        self._home.interrupted()
+        self._home.spawn(self.close(1012, "try again later", "unacknowledged"))
 
     def overdue(self, before: float) -> bool:
         """Whether something of this station's was not acknowledged that was sent before then."""
@@ -169,7 +194,7 @@ class StationConnection:
             await self._say(self._failed(ask, "NotSent"))
         if opened is not None:
             await self._say(self._failed(opened, "Disconnected"))
-        code = self._socket.close_code or 1006
+        code = self._socket.close_code or self._close_code
         metrics.GATEWAY_DISCONNECTS.labels(code if code in KNOWN_CODES else "other", self._close_reason).inc()
         await self._say(HasClosed(**self._common(clock.now()), code=code, reason=self._socket.close_reason or ""))
 
@@ -200,16 +225,11 @@ class StationConnection:
     # ---- what the station says ----
 
     async def _read(self) -> None:
-        while True:
-            try:
-                data = await self._socket.recv(decode=False)
-            except ConnectionClosed:
-                return
+        while (data := await self._socket.hear()) is not None:
             try:
                 await self._hear(data)
             except Unavailable:
-                self._home.interrupted()
-                self._home.spawn(self.close(1012, "try again later", "unacknowledged"))
+                self._give_way()
                 return
             except TooLarge:
                 self._home.spawn(self.close(1009, "more than the log takes", "too_large"))
@@ -250,7 +270,7 @@ class StationConnection:
             place.add_done_callback(self._acknowledged)
         payload = v16.time_answer(None, received)
         if not self._waiting:
-            await self._send(self._protocol.answer(call, payload))
+            await self._socket.say(self._protocol.answer(call, payload))
             return
         waiting = Waiting("", self._loop.time(), None, call)
         waiting.payload = payload
@@ -270,11 +290,14 @@ class StationConnection:
         elif not isinstance(report, CallRefused):
             waiting.payload = v16.answer(call.action, report, received)
             if waiting.payload is None:
-                waiting.decision_due = waiting.since + self._home.undecided_after
-                self._loop.call_at(waiting.decision_due, self._poke)
+                self._loop.call_later(self._home.undecided_after, self._due, waiting)
         await self._line_up(waiting)
         waiting.place = await self._home.send(report, waiting.id, received)
         waiting.place.add_done_callback(self._acknowledged)
+
+    def _due(self, waiting: Waiting) -> None:
+        waiting.is_due = True
+        self._poke()
 
     async def _repeat(self, answer: bytes | None) -> None:
         """What is being answered anyway will be; what was answered is answered the same."""
@@ -303,7 +326,7 @@ class StationConnection:
             if self._waiting and (answer := await self._answer_to(self._waiting[0])) is not None:
                 self._done(self._waiting.popleft())
                 if answer:
-                    await self._send(answer)
+                    await self._socket.say(answer)
                 continue
             self._poked = self._loop.create_future()
             await self._poked
@@ -314,9 +337,8 @@ class StationConnection:
             if head.place is None or not head.place.done():
                 return None
             if head.place.cancelled() or head.place.exception() is not None:
-                self._home.interrupted()
-                self._home.spawn(self.close(1012, "try again later", "unacknowledged"))
                 self.is_over = True
+                self._give_way()
                 return None
         if head.frame is not None:
             return head.frame
@@ -324,7 +346,7 @@ class StationConnection:
         if isinstance(head.report, CallRefused):
             metrics.OCPP_ERRORS.labels(head.report.code).inc()
             return self._protocol.refuse(head.call, head.report.code, head.report.description)
-        if head.payload is None and head.decision_due is not None and self._loop.time() >= head.decision_due:
+        if head.payload is None and head.is_due:
             await self._give_up(head)
         return None if head.payload is None else self._protocol.answer(head.call, head.payload)
 
@@ -344,12 +366,11 @@ class StationConnection:
         try:
             await self._home.append(undecided, self._next_id())
         except Unavailable:
-            self._home.interrupted()
-            self._home.spawn(self.close(1012, "try again later", "unacknowledged"))
             self.is_over = True
-            return
-        metrics.GATEWAY_UNDECIDED.labels(metrics_action(waiting.call)).inc()
-        waiting.payload = payload
+            self._give_way()
+        else:
+            metrics.GATEWAY_UNDECIDED.labels(metrics_action(waiting.call)).inc()
+            waiting.payload = payload
 
     def decide(self, decision: Decision) -> bool:
         """Take in what a call is to be answered. False if no call waits for it any more."""
@@ -366,19 +387,11 @@ class StationConnection:
                 return True
         return False
 
-    async def _send(self, frame: bytes) -> None:
-        with suppress(ConnectionClosed):
-            await self._socket.send(frame, text=True)
-
     def _done(self, waiting: Waiting) -> None:
         if waiting.call is not None:
-            outcome = (
-                "refused"
-                if isinstance(waiting.report, CallRefused)
-                else "undecided"
-                if waiting.given_up
-                else "answered"
-            )
+            outcome = "undecided" if waiting.given_up else "answered"
+            if isinstance(waiting.report, CallRefused):
+                outcome = "refused"
             duration_of(waiting.call.action, outcome).observe(self._loop.time() - waiting.since)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
@@ -423,10 +436,10 @@ class StationConnection:
             try:
                 await self._home.append(sent, self._next_id())
             except Unavailable:
-                self._home.interrupted()
-                return  # the connection is about to be closed, and the call fails with it
+                self._give_way()  # the call fails with the connection
+                return
             metrics.OCPP_MESSAGES.labels("out", ask.action, VERSION).inc()
-            await self._send(ask.frame)
+            await self._socket.say(ask.frame)
             await self._until_settled()
 
     async def _until_settled(self) -> None:

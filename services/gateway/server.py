@@ -9,7 +9,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import Struct, structs
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -78,6 +79,18 @@ class StationSocket(ServerConnection):
     """A WebSocket that knows whose it is."""
 
     admission: Admission | None = None
+
+    async def hear(self) -> bytes | None:
+        """Return the next message, whether text or binary; None when the socket has closed and all has been heard."""
+        try:
+            return await self.recv(decode=False)  # decoded, what is no UTF-8 would close the socket
+        except ConnectionClosed:
+            return None
+
+    async def say(self, frame: bytes) -> None:
+        """Send a message, if the socket is still open."""
+        with suppress(ConnectionClosed):
+            await self.send(frame, text=True)
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -225,16 +238,15 @@ class Gateway:
             await socket.close(1002, "no common subprotocol")
             return
         self._count += 1
-        connection = StationConnection(
-            self, socket, self._line(admission.station), admission.choice, f"{self.id}/{self._count}"
-        )
+        connection = StationConnection(self, socket, self._line(admission.station), f"{self.id}/{self._count}")
         gauge = metrics.GATEWAY_CONNECTIONS.labels(admission.choice.protocol, admission.station.security_profile)
         gauge.inc()
         self._opening.setdefault(admission.station.id, [])
         try:
             await connection.run(self._opened(admission))
         finally:
-            self._opening.pop(admission.station.id, None)
+            if connection.line.epoch == 0:  # it never opened
+                self._opening.pop(admission.station.id, None)
             gauge.dec()
 
     def _opened(self, admission: Admission) -> ConnectionOpened:
@@ -362,9 +374,9 @@ class Gateway:
 
     async def _recovered(self) -> None:
         while self._unsaid:
-            event, id = self._unsaid[0]
-            await self.append(event, id)
-            self._unsaid.pop(0)
+            some = self._unsaid[:1000]
+            await asyncio.gather(*(self.append(event, id) for event, id in some))
+            del self._unsaid[: len(some)]
         if not self.is_acknowledged:
             lines.info("Kafka acknowledges again: stations are welcome")
             self.is_acknowledged = True

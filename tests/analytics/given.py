@@ -1,14 +1,12 @@
 """Records as they lie in Kafka, without Kafka, and the ClickHouse that they go to."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
-from chassis import clickhouse
 from chassis.clickhouse import ClickHouse
 from chassis.kafka import Chunk, Record
 from contracts.cloudevents import Attributes, to_headers
@@ -16,7 +14,6 @@ from contracts.event import Event, GatewayId, SessionId, StationId, TenantId
 from contracts.sessions import ReadingsTaken
 from contracts.stations import Frame, HeartbeatReceived, Reading, Sample
 from contracts.topics import CATALOGUE, READINGS, STATIONS, Topic
-from services.analytics.worker import SCHEMA
 from tests.samples import example
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -106,18 +103,6 @@ def readings(count: int, *, partition: int = 0, first: int = 0) -> list[Record]:
         record(READINGS, taken(str(n), str(n + 1), seconds=n), partition=partition, offset=n)
         for n in range(first, first + count)
     ]
-
-
-@asynccontextmanager
-async def schema(url: str, database: str) -> AsyncIterator[ClickHouse]:
-    """A database of the test's own, with all tables."""
-    db = clickhouse.connect(f"{url}/{database}")
-    await clickhouse.migrate(db, SCHEMA)
-    try:
-        yield db
-    finally:
-        await db.command(f"DROP DATABASE IF EXISTS {database}")
-        await db.close()
 
 
 async def number(db: ClickHouse, sql: str) -> int:

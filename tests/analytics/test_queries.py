@@ -2,14 +2,13 @@
 
 import base64
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from chassis.clickhouse import ClickHouse
 from chassis.kafka import Record
@@ -29,18 +28,12 @@ from contracts.sessions import (
 from contracts.stations import CallFailed, CallSent, ConnectionClosed, Frame, Reading, Sample, Violation
 from contracts.topics import READINGS, SESSIONS, STATIONS, Topic
 from services.analytics.rows import encode, line
-from tests.analytics.given import ACME, at, filled, heartbeat, record, schema, taken
+from tests.analytics.given import ACME, at, filled, heartbeat, record, taken
 
 DOCS = Path(__file__).parents[2] / "docs" / "analytics.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", DOCS.read_text(), re.DOTALL)
 FRAMES, READINGS_OF_SESSION = QUERIES[0], QUERIES[1]
 LATE = at(10_000)
-
-
-@pytest_asyncio.fixture
-async def db(clickhouse: str, database: str) -> AsyncIterator[ClickHouse]:
-    async with schema(clickhouse, database) as connected:
-        yield connected
 
 
 async def store(db: ClickHouse, *records: Record) -> None:

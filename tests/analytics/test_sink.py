@@ -1,9 +1,8 @@
 """Batches against a real ClickHouse: once each, whatever is repeated or cut short."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
-import pytest_asyncio
 
 from chassis.clickhouse import ClickHouse, placeholders, render, statements
 from chassis.kafka import Record
@@ -21,15 +20,8 @@ from tests.analytics.given import (
     number,
     readings,
     record,
-    schema,
     stored,
 )
-
-
-@pytest_asyncio.fixture
-async def db(clickhouse: str, database: str) -> AsyncIterator[ClickHouse]:
-    async with schema(clickhouse, database) as connected:
-        yield connected
 
 
 def lines(records: Sequence[Record]) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from chassis import clickhouse, kafka
@@ -23,7 +24,7 @@ from chassis.settings import Settings
 from contracts.event import Event, derived_id
 from contracts.gateways import ToGateway
 from contracts.topics import READINGS, STATIONS
-from services.analytics.sink import Span
+from services.analytics.sink import Sink, Span, plan
 from services.analytics.worker import TOPICS, Archive, connect, migrate, reread
 from tests.analytics.given import CLASSES, bodies, chunk, counts, filled, heartbeat, number, stored, taken
 from tests.clickhouse_fixture import START_S, Embedded
@@ -74,9 +75,9 @@ async def say(log: Log, first: int, count: int, stations: int = 8) -> None:
     for n in range(first, first + count):
         station = f"ST{n % stations}"
         reading = msgspec.structs.replace(taken(str(n), "1", seconds=n), station=station)
-        for topic, event in ((STATIONS, heartbeat(f"[{n}]", station)), (READINGS, reading)):
-            id = derived_id(str(n), "test", topic.name)
-            waiting.append(await log.send(topic, event, id=id, source="/test"))
+        frame = heartbeat(f"[{n}]", station)
+        waiting.append(await log.send(STATIONS, frame, id=derived_id(str(n), "test", 0), source="/test"))
+        waiting.append(await log.send(READINGS, reading, id=derived_id(str(n), "test", 1), source="/test"))
     await asyncio.gather(*waiting)
 
 
@@ -257,6 +258,7 @@ OPEN = "countIf(NOT done) FROM positions FINAL"
 
 
 async def kill_in_the_middle_of_a_batch(child: Child, db: ClickHouse) -> None:
+    await until(db, "countIf(NOT done) = 0 FROM positions FINAL", 1)  # it has finished what the one before it left
     while True:
         await until(db, OPEN, 1, every_s=0)
         os.kill(child.pid, signal.SIGSTOP)
@@ -270,7 +272,7 @@ async def test_killed_again_and_again_it_loses_and_doubles_nothing(
     settings: Settings, log: Log, db: ClickHouse, tmp_path: Path
 ) -> None:
     said = 0
-    for kill in range(4):
+    for kill in range(3):
         async with process(settings, tmp_path / f"{kill}.log") as child:
             killing = asyncio.create_task(kill_in_the_middle_of_a_batch(child, db))
             while not killing.done():
@@ -284,7 +286,7 @@ async def test_killed_again_and_again_it_loses_and_doubles_nothing(
     assert await counts(db) == (2 * said,) * 4
     assert await stored(db) == bodies(await everything(settings))
     assert await number(db, "sum(value) FROM readings") == sum(range(said)) + said
-    assert "finishing a batch" in "".join(file.read_text() for file in tmp_path.glob("*.log"))
+    assert "finishing a batch" in "".join((tmp_path / f"{name}.log").read_text() for name in (1, 2, "last"))
 
 
 async def test_clickhouse_killed_loses_nothing_and_is_waited_for(
@@ -325,7 +327,7 @@ async def same_port(folder: Path, url: str) -> AsyncIterator[None]:
 
 
 async def test_it_can_be_stopped_while_clickhouse_is_away(settings: Settings) -> None:
-    nowhere = settings.model_copy(update={"clickhouse": type(settings.clickhouse)("http://127.0.0.1:1/volt")})
+    nowhere = settings.model_copy(update={"clickhouse": SecretStr("http://127.0.0.1:1/volt")})
     db = connect(nowhere)
     archive = Archive(nowhere, db)
     with capture_logs() as logs:
@@ -364,6 +366,14 @@ async def test_records_that_have_expired_unread_stop_it(settings: Settings, log:
         await asyncio.wait_for(Archive(settings, db).run(lambda: None), 30)
 
 
+async def test_a_log_that_is_another_one_stops_it(settings: Settings, log: Log, db: ClickHouse) -> None:
+    await say(log, 0, 20, stations=1)
+    (partition,) = {record.partition for record in await everything(settings)}
+    await Sink(db).begin(plan([Span("stations", partition, 10, 30)]))
+    with pytest.raises(LogTruncated, match="the log ends at 20"):
+        await asyncio.wait_for(Archive(settings, db).run(lambda: None), 30)
+
+
 async def test_what_is_stored_may_expire(settings: Settings, log: Log, db: ClickHouse) -> None:
     for count in (20, 21):
         await say(log, 20 * (count - 20), 20, stations=1)
@@ -396,3 +406,24 @@ async def test_migrate_is_a_command_and_two_at_once_are_one(settings: Settings, 
     assert await number(db, "count() FROM migrations") == 4
     await db.command(f"DROP DATABASE {db.address.database}")
     await db.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [("ftp://planted@nowhere", "must look like"), ("http://default:planted@{}/volt", "Authentication failed")],
+)
+async def test_a_clickhouse_that_cannot_be_used_is_named_with_the_reason(
+    settings: Settings, tmp_path: Path, url: str, why: str
+) -> None:
+    guarded = Embedded(tmp_path / "guarded", environment={"VOLTSTREAM_CLICKHOUSE_PASSWORD": "another"}).ready()
+    broken = settings.model_copy(update={"clickhouse": SecretStr(url.format(guarded.url.removeprefix("http://")))})
+    for arguments in ([], ["migrate"]):
+        output = tmp_path / f"{len(arguments)}.log"
+        async with process(broken, output, *arguments) as child:
+            assert await asyncio.wait_for(child.ended(), 30) == 1
+        said = output.read_text()
+        assert "VOLTSTREAM_CLICKHOUSE: " in said
+        assert why in said
+        assert "Traceback" not in said
+        assert "planted" not in said
+    guarded.kill()

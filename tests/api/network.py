@@ -61,6 +61,7 @@ class Network:
     async def append(self, topic: Topic[Any], event: Event, id: str) -> Place:
         if self.away:
             raise Unavailable("Kafka did not acknowledge within 5 s")
+        assert type(event) in topic.classes
         self.written.append(event)
         if not self.deaf:
             await self.hear(event, id)
@@ -72,6 +73,8 @@ class Network:
                 await self._decide(event, id)
             case CommandIssued():
                 await self.says(OPERATIONS, requested(event))
+            case _:
+                raise AssertionError(f"the api writes no {type(event).__name__}")
 
     async def _decide(self, event: ChangeRequested, id: str) -> None:
         key = of_change(event)

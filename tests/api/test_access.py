@@ -123,9 +123,7 @@ async def test_who_asks_can_ask_who_that_is(app: Api, admin: AsyncClient) -> Non
     assert (me["tenant"], me["scopes"]) == ("acme", ["operate", "read"])
 
 
-async def test_a_deleted_key_ends_within_seconds(
-    app: Api, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_deleted_key_ends_within_seconds(app: Api, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "TRUSTED_S", 0.05)
     answer = await admin.post("/v1/access-keys", json={"scopes": ["read"]})
     async with client_of(app, answer.json()["key"]) as client, asyncio.timeout(5):

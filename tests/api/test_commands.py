@@ -6,7 +6,7 @@ import pytest_asyncio
 from httpx import AsyncClient
 
 from contracts.commands import CommandIssued
-from contracts.event import CommandId, SessionId, TransactionId
+from contracts.event import CommandId, SessionId, TokenId, TransactionId
 from contracts.operations import CommandAccepted, CommandFailed, CommandFulfilled, StartCharge, StopCharge
 from contracts.topics import OPERATIONS, SESSIONS
 from services.api.app import Api
@@ -48,7 +48,7 @@ async def test_a_charge_is_asked_for_by_a_command(admin: AsyncClient, network: N
     assert answer.headers["location"] == f"/v1/commands/{command['id']}"
     assert (await admin.get(answer.headers["location"])).json() == command
     written = issued(network)
-    assert (written.task, (written.expires_at - written.at).seconds) == (StartCharge(token, 1), 60)
+    assert (written.task, (written.expires_at - written.at).seconds) == (StartCharge(TokenId(token), 1), 60)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -41,7 +42,7 @@ class Archive:
         self._db = clickhouse
         self._ends: dict[str, int] = {}
 
-    async def keeps(self, topic: Topic[Event], *events: Event) -> None:
+    async def keeps(self, topic: Topic[Any], *events: Event) -> None:
         for event in events:
             offset = self._ends.get(topic.name, 0)
             self._ends[topic.name] = offset + 1
@@ -60,7 +61,7 @@ async def archive(clickhouse: str, database: str) -> AsyncIterator[Archive]:
 @pytest_asyncio.fixture
 async def client(network: Network, archive: Archive, clickhouse: str, database: str) -> AsyncIterator[AsyncClient]:
     """A client that may see uids, of a network with a station and a session."""
-    assert archive
+    assert archive is not None
     app = app_of(network, archive=f"{clickhouse.rstrip('/')}/{database}")
     async with client_of(app) as client:
         await client.put("/v1/stations/st-1", json={})
@@ -172,7 +173,9 @@ def taken(number: int, *samples: Sample, session: str = "s-1") -> Event:
 
 async def test_readings_come_by_the_meters_clock(client: AsyncClient, archive: Archive) -> None:
     power = Sample("7.40", "Power.Active.Import", "W", "L1")
-    await archive.keeps(READINGS, taken(20), taken(0, Sample("500", unit="Wh"), power), taken(10), taken(5, session="x"))
+    await archive.keeps(
+        READINGS, taken(20), taken(0, Sample("500", unit="Wh"), power), taken(10), taken(5, session="x")
+    )
     answer = await client.get("/v1/sessions/s-1/readings")
     readings = answer.json()["items"]
     assert [(reading["at"], reading["value"]) for reading in readings] == [
@@ -207,7 +210,7 @@ async def test_who_may_not_see_uids_sees_signed_data_without_them(
 
 
 @pytest.mark.parametrize("path", ["/v1/stations/st-1/frames", "/v1/sessions/s-1/readings"])
-@pytest.mark.parametrize("cursor", ["x", "WzEsMl0", "W10", "Wy0xLC0xXQ", "WzFlOTksMV0"])
+@pytest.mark.parametrize("cursor", ["x", "W10", "Wy0xLC0xXQ", "WzFlOTksMV0"])
 async def test_a_cursor_that_was_not_given_out_is_refused(client: AsyncClient, path: str, cursor: str) -> None:
     answer = await client.get(path, params={"cursor": cursor})
-    assert (answer.status_code, answer.json().get("type")) in {(400, "/problems/bad_cursor"), (200, None)}
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad_cursor")

@@ -3,6 +3,7 @@ from httpx import AsyncClient
 
 from services.api.app import Api, describe
 from services.api.bodies import LARGEST
+from services.api.description import FILE, document
 from services.api.problems import CATALOGUE, answers
 from tests.api.network import Network, client_of
 from tests.api.test_sites import HARBOUR
@@ -21,7 +22,9 @@ JSON = {"Content-Type": "application/json"}
         ("PATCH", "/v1/sites/a", 405, "method_not_allowed"),
     ],
 )
-async def test_what_is_not_there_is_a_problem(admin: AsyncClient, method: str, path: str, status: int, kind: str) -> None:
+async def test_what_is_not_there_is_a_problem(
+    admin: AsyncClient, method: str, path: str, status: int, kind: str
+) -> None:
     answer = await admin.request(method, path)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert (answer.json()["type"], answer.json()["status"]) == (f"/problems/{kind}", status)
@@ -105,8 +108,14 @@ def test_every_answer_is_described() -> None:
                 assert "404" in found or operation["operationId"].startswith("put"), path
 
 
+def test_the_description_is_committed_as_it_is() -> None:
+    assert FILE.read_text("utf-8") == document(), "python -m services.api openapi"
+
+
 def test_problems_are_described_as_such() -> None:
-    assert answers(404)[404]["content"] == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert answers(404)[404]["content"] == {
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+    }
     assert set(describe().openapi()["components"]["schemas"]["Problem"]["properties"]) >= {"type", "title", "status"}
 
 

@@ -75,12 +75,16 @@ async def test_a_site_with_stations_is_not_deleted(admin: AsyncClient) -> None:
 )
 async def test_a_field_that_is_wrong_is_named(admin: AsyncClient, field: str, value: object) -> None:
     body = HARBOUR | {"latitude": 1, "longitude": 1} | {field: value}
-    answer = await admin.put("/v1/sites/harbour", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    answer = await admin.put(
+        "/v1/sites/harbour", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
     assert pointers(answer) == [f"#/{field}"]
 
 
 async def test_a_problem_does_not_repeat_what_was_said(admin: AsyncClient) -> None:
-    answer = await admin.put("/v1/sites/harbour", json=HARBOUR | {"time_zone": "s3cret", "currency": 17, "more": "s3cret"})
+    answer = await admin.put(
+        "/v1/sites/harbour", json=HARBOUR | {"time_zone": "s3cret", "currency": 17, "more": "s3cret"}
+    )
     assert len(pointers(answer)) == 3
     assert "s3cret" not in answer.text
 
@@ -223,9 +227,7 @@ async def test_a_write_is_answered_when_reads_show_it(admin: AsyncClient, networ
     assert (await writing).status_code == 201
 
 
-async def test_a_write_of_which_nothing_comes_may_be_repeated(
-    app: Api, admin: AsyncClient, network: Network
-) -> None:
+async def test_a_write_of_which_nothing_comes_may_be_repeated(app: Api, admin: AsyncClient, network: Network) -> None:
     impatient(app)
     network.deaf = True
     answer = await admin.put("/v1/sites/harbour", json=HARBOUR, headers={"Idempotency-Key": "k-1"})

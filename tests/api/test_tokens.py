@@ -23,7 +23,9 @@ async def operator(app: Api, admin: AsyncClient) -> AsyncIterator[AsyncClient]:
 
 
 async def test_a_token_is_registered_by_its_uid(admin: AsyncClient) -> None:
-    answer = await admin.post("/v1/tokens", json={"uid": UID, "group": "FLEET-7", "valid_until": "2030-01-01T00:00:00Z"})
+    answer = await admin.post(
+        "/v1/tokens", json={"uid": UID, "group": "FLEET-7", "valid_until": "2030-01-01T00:00:00Z"}
+    )
     token = answer.json()
     assert answer.status_code == 201, answer.text
     assert answer.headers["location"] == f"/v1/tokens/{token['id']}"

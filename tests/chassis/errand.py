@@ -1,7 +1,4 @@
-"""A service small enough to see through, run as a process of its own: `python -m tests.chassis.errand WHAT`.
-
-It is started under the name of a service's module, so that it ends early like one: see `chassis.signals`.
-"""
+"""A service small enough to see through, to run as a process of its own: `python -m tests.chassis.errand WHAT`."""
 
 import asyncio
 import sys
@@ -41,7 +38,7 @@ async def slow_to_start(_: Settings, __: Service) -> None:
 
 
 async def slow_to_stop(_: Settings, service: Service) -> None:
-    """Goes on until somebody asks whether it is ready, once it has been asked to stop."""
+    """Takes for ever to stop."""
     service.ready()
     await service.stopping.wait()
     log.info("stopping")

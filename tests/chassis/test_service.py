@@ -248,10 +248,10 @@ async def catching(pid: int, number: signal.Signals) -> None:
 
 
 async def test_signals_at_any_moment_of_a_start_end_it_with_0_and_no_traceback() -> None:
-    for moment in range(12):
+    for moment in range(6):
         process = await launched("services.directory", environment={**KEPT, "VOLTSTREAM_KAFKA": "127.0.0.1:1"})
         await catching(process.pid, signal.SIGTERM)
-        await asyncio.sleep(moment / 12)  # not for a fact: any moment must do
+        await asyncio.sleep(moment / 6)  # not for a fact: any moment must do
         process.terminate()
         async with asyncio.timeout(30):
             out, error = await process.communicate()

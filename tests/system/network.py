@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,7 +20,8 @@ from chassis import clock
 from chassis.broker import free_port
 from chassis.kafka import TopicPartition, full, plain_consumer
 from chassis.settings import Settings
-from deploy.local.system import CHECKOUT, SERVICES, System, build
+from deploy.local.part import CHECKOUT
+from deploy.local.system import SERVICES, System, build
 from tests.station import Station, TurnedAway
 
 T = TypeVar("T")
@@ -205,6 +209,34 @@ class Network:
         assert child is not None, "it was started"
         return child.pid
 
+    @asynccontextmanager
+    async def killed(self, name: str) -> AsyncIterator[None]:
+        """Kill a part, and start it again on leaving."""
+        async with self.killed_later(name) as kill:
+            kill()
+            yield
+
+    @asynccontextmanager
+    async def killed_later(self, name: str) -> AsyncIterator[Callable[[], None]]:
+        """Give what kills a part; on leaving it is started again."""
+        self.system.restarts = False
+        try:
+            yield lambda: self.system.kill(name)
+            await self.system.start_again(name)
+        finally:
+            self.system.restarts = True
+
+    @contextmanager
+    def stunned(self, *names: str) -> Iterator[None]:
+        """Let parts do nothing while it is entered, for some seconds at most."""
+        for name in names:
+            os.kill(self.pid_of(name), signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for name in names:
+                os.kill(self.pid_of(name), signal.SIGCONT)
+
     async def until_ready(self, *names: str) -> None:
         """Wait until these parts have been started again and are ready."""
 
@@ -291,9 +323,9 @@ class Yard:
         self.stations: list[Station] = []
 
     async def registered(self, identity: str | None = None, **wish: Any) -> Station:
-        """Return a station that is registered and has not connected yet."""
+        """Return a station that is registered and has not connected yet. Without a password, unless the wish says so."""
         identity = identity or f"CP-{uuid4().hex[:8]}"
-        password = await self.rest.register(identity, **wish)
+        password = await self.rest.register(identity, **{"security_profile": 0, **wish})
         station = Station(identity, self.network.urls, password)
         self.stations.append(station)
         return station

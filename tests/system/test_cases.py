@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_tc_001_cold_boot(yard: Yard) -> None:
-    station = await yard.registered(heartbeat_s=240)
+    station = await yard.registered(security_profile=1, heartbeat_s=240)
     await arrived(station)
     answer = await station.call("BootNotification", BOOT)
     assert (answer["status"], answer["interval"]) == ("Accepted", 240)

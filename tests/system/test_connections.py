@@ -28,7 +28,7 @@ async def test_c_001_an_unknown_station_is_turned_away_and_slowed_down(yard: Yar
 
 @pytest.mark.parametrize("identity", ["RDAM 123", "RDAM|123"])
 async def test_c_002_an_encoded_identity_is_decoded_once(yard: Yard, identity: str) -> None:
-    station = await yard.station(identity)
+    station = await yard.station(identity, security_profile=1)
     await yard.rest.until_station(identity, lambda shown: shown["online"] and shown["inventory"], "online")
     assert await station.call("Heartbeat")
 
@@ -126,16 +126,15 @@ async def test_c_024_a_gateway_dies_in_the_middle_of_a_session(yard: Yard) -> No
     command = await yard.rest.delete(f"/v1/sessions/{session['id']}/charging")
     await station.asked()
     await yard.rest.until_command(command["id"], "sent")
-    yard.network.system.kill("gateway-2")
-    with pytest.raises(Cut):
-        await station.call("Heartbeat")
-    await arrived(station, here)
-    failed = await yard.rest.until_command(command["id"], "failed")
-    assert failed["reason"] == "Disconnected"
-    await meter(station, transaction, ago(minutes=2), 4_000)
-    assert await stop(station, transaction, ago(seconds=1), 4_500) == {}
-    assert shows(await yard.session(station), id=session["id"], energy_wh=4_500, final=True)
-    await yard.network.until_ready("gateway-2")
+    async with yard.network.killed("gateway-2"):
+        with pytest.raises(Cut):
+            await station.call("Heartbeat")
+        await arrived(station, here)
+        failed = await yard.rest.until_command(command["id"], "failed")
+        assert failed["reason"] == "Disconnected"
+        await meter(station, transaction, ago(minutes=2), 4_000)
+        assert await stop(station, transaction, ago(seconds=1), 4_500) == {}
+        assert shows(await yard.session(station), id=session["id"], energy_wh=4_500, final=True)
 
 
 async def test_what_a_lost_gateway_held_is_offline_within_45_seconds(yard: Yard) -> None:
@@ -150,10 +149,7 @@ async def test_what_a_lost_gateway_held_is_offline_within_45_seconds(yard: Yard)
     await boot(kept)
     for station in (*lost, kept):
         await yard.rest.until_station(station.identity, lambda shown: shown["online"], "online")
-    system = yard.network.system
-    system.restarts = False
-    try:
-        system.kill("gateway-2")
+    async with yard.network.killed("gateway-2"):
         async with asyncio.timeout(45):
             for station in lost:
                 shown = await yard.rest.until_station(
@@ -162,6 +158,3 @@ async def test_what_a_lost_gateway_held_is_offline_within_45_seconds(yard: Yard)
                 assert shown["connection"]["closed"]["inferred"]
         assert (await yard.rest.station(kept.identity))["online"]
         assert await kept.call("Heartbeat")
-    finally:
-        system.restarts = True
-    await yard.network.until_ready("gateway-2")
