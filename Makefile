@@ -40,6 +40,10 @@ lock: .venv/installed ## resolve the dependencies anew (needs uv)
 run: install ## run the whole system on this machine, until Ctrl-C
 	@$(BIN)/python -m deploy.local
 
+.PHONY: demo
+demo: install ## the same, and 20 simulated stations charge against it
+	@$(BIN)/python -m deploy.local.demo
+
 .PHONY: fmt
 fmt: .venv/installed ## format the code
 	@$(BIN)/ruff format .
@@ -68,9 +72,14 @@ debian = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "instal
 .PHONY: check
 check: lint test ## what must be green before a commit
 
+.PHONY: bench
+bench: install ## measure, each beside a floor taken in the same run
+	@for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+
 .PHONY: contracts
 contracts: .venv/installed ## write contracts/schema from the code
 	@$(BIN)/python -m contracts.generate
+	@$(BIN)/python -m services.api openapi
 	@$(BIN)/python -m tests.samples
 
 .PHONY: image

@@ -112,7 +112,9 @@ async def bare_copy(settings: Settings, _: int) -> None:
             polled = await consumer.getmany(place, timeout_ms=200, max_records=BATCH)
             async with producer.transaction():
                 for raw in polled.get(place, []):
-                    await producer.send(name, raw.value, key=raw.key, partition=place.partition, headers=list(raw.headers))
+                    await producer.send(
+                        name, raw.value, key=raw.key, partition=place.partition, headers=list(raw.headers)
+                    )
         await producer.stop()
 
     await asyncio.gather(*(copy(place) for place in places))

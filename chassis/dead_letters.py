@@ -36,7 +36,7 @@ async def parked_keys(settings: Settings, service: str) -> dict[bytes, tuple[int
                             why = msgspec.json.decode(record.value, type=Parked)
                             found[record.key.removeprefix(PARKED)] = (place.partition, why)
     finally:
-        await consumer.stop()
+        await kafka.departed(consumer)
     return found
 
 

@@ -190,7 +190,21 @@ async def _closed(client: Any) -> None:
     elif isinstance(client, AIOKafkaAdminClient):
         await client.close()
     else:
-        await client.stop()
+        await departed(client)
+
+
+async def departed(consumer: AIOKafkaConsumer, *, patience: float = 5) -> None:
+    """Stop a consumer, also while Kafka is away: then aiokafka's own stop may wait for it, or be cancelled by itself."""
+    stopping = asyncio.create_task(consumer.stop(), name="leave")
+    try:
+        await asyncio.wait([stopping], timeout=patience)
+        if not stopping.done():
+            stopping.cancel()
+            await asyncio.wait([stopping], timeout=1)
+    finally:
+        await consumer._client.close()  # noqa: SLF001
+    if stopping.done() and not stopping.cancelled() and (error := stopping.exception()):
+        log.warning("left Kafka in disorder", why=repr(error))
 
 
 async def abandoned(producer: AIOKafkaProducer, *, patience: float = 5) -> None:
@@ -275,13 +289,16 @@ async def _create(admin: AIOKafkaAdminClient, new: list[NewTopic]) -> list[str]:
 
 async def _asked(question: Callable[[], Awaitable[Any]]) -> Any:
     """Return Kafka's answer, asking again as long as Kafka is away."""
+    waits = 0
     while True:
         try:
             return await question()
         except (KafkaError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not error.retriable:
                 raise
-            log.warning("waiting for Kafka", what="topics", why=repr(error))
+            if waits % 10 == 0:
+                log.warning("waiting for Kafka", what="topics", why=repr(error))
+            waits += 1
             await asyncio.sleep(0.5)
 
 
@@ -477,7 +494,7 @@ class CopyKeeper:
             try:
                 await self._read_whole(self._consumer)
             except BaseException:
-                await self._consumer.stop()
+                await departed(self._consumer)
                 raise
             self.task = asyncio.create_task(self._follow(self._consumer), name="copies")
         return self.copies
@@ -490,7 +507,7 @@ class CopyKeeper:
             await asyncio.gather(self.task, return_exceptions=True)
         PROGRESS.over(self._work)
         if self._consumer:
-            await self._consumer.stop()
+            await departed(self._consumer)
 
     async def _read_whole(self, consumer: AIOKafkaConsumer) -> None:
         places = [TopicPartition(name, p) for name in self._by_name for p in range(self._settings.partitions)]
@@ -544,7 +561,7 @@ class Tail(Generic[E]):
             await self._consumer.seek_to_end(self._place)
             await self._consumer.position(self._place)
         except BaseException:
-            await self._consumer.stop()
+            await departed(self._consumer)
             raise
         return self
 
@@ -552,7 +569,7 @@ class Tail(Generic[E]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         PROGRESS.over(self._work)
-        await self._consumer.stop()
+        await departed(self._consumer)
 
     async def __aiter__(self) -> AsyncIterator[Message[E]]:
         while True:
@@ -652,7 +669,7 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         self._idle.set()  # aiokafka's stop waits for a rebalance to end, and so for us
         if self._beginning:
             self._beginning.cancel()
-        await self._consumer.stop()
+        await departed(self._consumer)
         if self._failed.done():
             self._failed.exception()
 

@@ -108,6 +108,8 @@ class Outcome:
     put_aside: list[tuple[Record, str]] = field(default_factory=list)
     unread: list[tuple[Record, str]] = field(default_factory=list)
     offsets: dict[str, int] = field(default_factory=dict)
+    written: dict[bytes, bytes] = field(default_factory=dict)
+    """The changed states as they go into the log."""
 
     def needs_a_transaction(self) -> bool:
         return bool(self.states or self.outputs or self.parked or self.put_aside or self.unread)
@@ -125,7 +127,7 @@ class Partition:
         self._written_at = 0.0
         self._failing: list[float] = []
         self._order = {full(self.settings, topic.name): topic for topic in CATALOGUE if topic in self.stream.inputs}
-        self._places = [TopicPartition(name, number) for name in [*self._order, loop.parked_topic]]
+        self._places = [TopicPartition(name, number) for name in [*self._order, full(self.settings, loop.parked.name)]]
         self._topic_of = {cls: topic for topic in (*self.stream.outputs, *self.stream.answers) for cls in topic.classes}
         self._answers = {cls for topic in self.stream.answers for cls in topic.classes}
         self._decoder = msgspec.json.Decoder(self.stream.state)
@@ -267,7 +269,7 @@ class Partition:
                     await self._commit(producer, Outcome(offsets=dict(self.held.offsets)), force=True)
                 continue
             for record in records:
-                if record.topic is PARKED_TOPIC:
+                if record.topic is self.loop.parked:
                     await self._hear_parked(producer, record)
             await self._commit(producer, self._decide_all(records, due))
             # A tick that changed nothing is looked at again, but not at once.
@@ -296,7 +298,7 @@ class Partition:
     def _ordered(self, polled: dict[TopicPartition, list[Any]]) -> list[Record]:
         records = [
             Record(
-                self._order.get(place.topic, PARKED_TOPIC),
+                self._order.get(place.topic, self.loop.parked),
                 raw.partition,
                 raw.offset,
                 raw.key or b"",
@@ -310,7 +312,7 @@ class Partition:
         return sorted(records, key=self._rank)
 
     def _rank(self, record: Record) -> tuple[int, int]:
-        return (CATALOGUE.index(record.topic) if record.topic is not PARKED_TOPIC else -1, record.offset)
+        return (CATALOGUE.index(record.topic) if record.topic is not self.loop.parked else -1, record.offset)
 
     def _awaited(self, record: Record) -> bool:
         return _type_of(record) in self.loop.awaited
@@ -368,19 +370,43 @@ class Partition:
             log.warning(
                 "a rule raised: trying once more", partition=self.number, why=str(failed), key=_named(failed.key)
             )
-            return self._attempt(records, due, park=True)
+        outcome = self._attempt(records, due, park=True)
+        while large := self._too_large(outcome):
+            outcome = self._attempt(records, due, park=True, refused=large)
+        return outcome
 
-    def _attempt(self, records: list[Record], due: list[tuple[datetime, bytes]], *, park: bool) -> Outcome:
+    def _attempt(
+        self,
+        records: list[Record],
+        due: list[tuple[datetime, bytes]],
+        *,
+        park: bool,
+        refused: frozenset[bytes] = frozenset(),
+    ) -> Outcome:
+        """Hear a batch. The keys in `refused` are parked from its beginning on: their states would be too large."""
         outcome = Outcome(offsets=dict(self.held.offsets))
         for record in records:
             outcome.offsets[record.topic.name] = record.offset + 1
-            if record.topic is not PARKED_TOPIC:
-                self._hear(record, outcome, park=park)
+            if record.topic is self.loop.parked:
+                continue
+            if record.key in refused and not self.is_parked(record.key, outcome):
+                self._park(record, record.key, StateTooLarge(f"more than {STATE_LIMIT} bytes"), outcome)
+                continue
+            self._hear(record, outcome, park=park)
         for deadline, key in due:
-            cause = derived_id(f"{key.decode()}/{deadline.isoformat()}", self.stream.name, "tick")
-            message = Message(Ticked(at=deadline), cause, clock.now())
-            self._guarded(None, key, message, None, outcome, park=park)
+            if not self.is_parked(key, outcome) and key not in refused:
+                cause = derived_id(f"{key.decode()}/{deadline.isoformat()}", self.stream.name, "tick")
+                message = Message(Ticked(at=deadline), cause, clock.now())
+                self._guarded(None, key, message, None, outcome, park=park)
+        outcome.written = {key: self.write_state(state) for key, state in outcome.states.items()}
+        if not park and (large := self._too_large(outcome)):
+            key = next(iter(large))
+            raise RuleFailed(None, key, StateTooLarge(f"more than {STATE_LIMIT} bytes"))
         return outcome
+
+    @staticmethod
+    def _too_large(outcome: Outcome) -> frozenset[bytes]:
+        return frozenset(key for key, value in outcome.written.items() if len(value) > STATE_LIMIT)
 
     def _hear(self, record: Record, outcome: Outcome, *, park: bool) -> None:
         if self.is_parked(record.key, outcome):
@@ -430,8 +456,6 @@ class Partition:
                 after = self.stream.rules.evolve(after, event)
             self._topic_of[type(event)]  # an event that no topic carries is a fault of the rules
         if after != before:
-            if len(self.write_state(after)) > STATE_LIMIT:
-                raise StateTooLarge(f"the state of {_named(key)} would take more than {STATE_LIMIT} bytes")
             outcome.states[key] = after
         for number, event in enumerate(events):
             row = (event, derived_id(message.id, self.stream.name, number), trace)
@@ -454,7 +478,7 @@ class Partition:
             why=why,
             exc_info=error,
         )
-        first = outcome.offsets.get(PARKED_TOPIC.name, 0)
+        first = outcome.offsets.get(self.loop.parked.name, 0)
         outcome.parked[key] = Parked(clock.now(), why, first)
         if record is not None:
             outcome.put_aside.append((record, why))
@@ -467,9 +491,10 @@ class Partition:
             await self._transact(producer, outcome)
         self._adopt(outcome)
         for event, id, trace in outcome.answers:
-            await self.loop.answers.send(
+            sent = await self.loop.answers.send(
                 self._topic_of[type(event)], event, id=id, source=f"/voltstream/{self.stream.name}", traceparent=trace
             )
+            sent.add_done_callback(_unheeded)
 
     async def _transact(self, producer: Any, outcome: Outcome) -> None:
         sequence = self.held.sequence
@@ -478,7 +503,7 @@ class Partition:
                 for sequence, (event, id, trace) in enumerate(outcome.outputs, self.held.sequence + 1):
                     await self._send_output(producer, event, id, trace, sequence)
                 for record, why in outcome.put_aside:
-                    await self._send_aside(producer, self.loop.parked_topic, record, why)
+                    await self._send_aside(producer, full(self.settings, self.loop.parked.name), record, why)
                 for record, why in outcome.unread:
                     await self._send_aside(producer, full(self.settings, f"{record.topic.name}.unread"), record, why)
                 await self._send_states(producer, outcome, sequence)
@@ -514,8 +539,7 @@ class Partition:
     async def _send_states(self, producer: Any, outcome: Outcome, sequence: int) -> None:
         name = full(self.settings, f"{self.stream.name}.state")
         largest = 0
-        for key, state in outcome.states.items():
-            value = self.write_state(state)
+        for key, value in outcome.written.items():
             largest = max(largest, len(value))
             await producer.send(name, value, key=key, partition=self.number)
         for key, parked in outcome.parked.items():
@@ -538,7 +562,7 @@ class Partition:
         await producer.send(
             name, record.value, key=record.key, partition=self.number, headers=headers, timestamp_ms=record.timestamp_ms
         )
-        if name == self.loop.parked_topic:
+        if name == full(self.settings, self.loop.parked.name):
             metrics.PARKED_RECORDS.labels(self.stream.name).inc()
 
     def _adopt(self, outcome: Outcome) -> None:
@@ -576,6 +600,7 @@ class Partition:
             for offset, original in batch:
                 try:
                     self._replay_one(original, outcome)
+                    outcome.written = {key: self.write_state(state) for key, state in outcome.states.items()}
                 except Exception as error:  # noqa: BLE001  (the repair did not repair it: it waits on, from here)
                     why = f"{type(error).__name__}: {error}"
                     log.error("still parked", key=_named(record.key), why=why, exc_info=error)
@@ -590,9 +615,9 @@ class Partition:
         log.info("replayed", key=_named(record.key), partition=self.number)
 
     async def _waiting(self, key: bytes, first: int) -> deque[tuple[int, Record]]:
-        place = TopicPartition(self.loop.parked_topic, self.number)
+        place = TopicPartition(full(self.settings, self.loop.parked.name), self.number)
         found: deque[tuple[int, Record]] = deque()
-        async for record in _records(self.settings, PARKED_TOPIC, place, "dead letters", first=first):
+        async for record in _records(self.settings, self.loop.parked, place, "dead letters", first=first):
             headers = dict(record.headers)
             if record.key == key and "dlq_topic" in headers:
                 topic = self._order[full(self.settings, headers["dlq_topic"].decode())]
@@ -618,8 +643,11 @@ class Partition:
 
 metrics_of_state: dict[str, int] = {}
 
-PARKED_TOPIC: Topic[Any] = Topic("parked", Replay, key=lambda _: "")
-"""Stands for `<service>.parked`, which is an input of its own service: a request to replay comes that way."""
+
+def _unheeded(sent: "asyncio.Future[Any]") -> None:
+    """An answer that Kafka did not take is derived again when the station repeats itself."""
+    if not sent.cancelled() and (error := sent.exception()):
+        log.warning("an answer was not taken", why=repr(error))
 
 
 def _type_of(record: Record) -> str:
@@ -671,7 +699,8 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 
     def __init__(self, stream: Stream, settings: Settings) -> None:
         self.stream, self.settings = stream, settings
-        self.parked_topic = full(settings, f"{stream.name}.parked")
+        self.parked: Topic[Any] = Topic(f"{stream.name}.parked", Replay, key=lambda _: "")
+        """An input of its own service: a request to replay comes that way."""
         self.consumer: Any
         self.reader: Any
         self.answers: Log
@@ -702,7 +731,7 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             await kafka.started(self.reader, "reader")
             await self.answers.start()
             inputs = [full(self.settings, topic.name) for topic in self.stream.inputs]
-            self.consumer.subscribe([*inputs, self.parked_topic], listener=self)
+            self.consumer.subscribe([*inputs, full(self.settings, self.parked.name)], listener=self)
             await kafka.started(self.consumer, f"group {group_of(self.stream)}")
             lag = asyncio.create_task(self._tell_lag())
             asked: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
@@ -732,11 +761,8 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     async def _tell_lag(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_FOR_LAG_EVERY_S)
-            reached = {
-                p: o for p, o in self.reached.items() if not p.topic.endswith("parked") or p.topic == self.parked_topic
-            }
-            if reached:
-                await kafka.commit_for_lag(self.consumer, reached)
+            if self.reached:
+                await kafka.commit_for_lag(self.consumer, dict(self.reached))
 
     async def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
         await self._stop_partitions()

@@ -43,6 +43,15 @@ CLICKHOUSE_DURATION = Histogram(
     "voltstream_clickhouse_insert_duration_seconds", "From a batch's plan to its end in ClickHouse", buckets=SECONDS
 )
 
+# API
+API_REQUESTS = Counter("voltstream_api_requests_total", "Requests answered", ["operation", "status"])
+API_DURATION = Histogram(
+    "voltstream_api_request_duration_seconds",
+    "From a request to its answer, waits included",
+    ["operation"],
+    buckets=SECONDS,
+)
+
 
 def exposition(registry: CollectorRegistry = REGISTRY) -> bytes:
     """Return all metrics in Prometheus' text format."""

@@ -92,12 +92,20 @@ class Link:
         self.heard: list[str] = []
         """Every frame that came, in order."""
         self.frozen = False
+        self._news = asyncio.Event()
         self._waiting: dict[str, asyncio.Future[str]] = {}
         self.ended = asyncio.create_task(self._listen())
 
     @property
     def is_open(self) -> bool:
         return not self.ended.done()
+
+    async def heard_more(self) -> None:
+        """Return when another frame has come, or none will."""
+        self._news.clear()
+        news = asyncio.create_task(self._news.wait())
+        await asyncio.wait([news, self.ended], return_when=asyncio.FIRST_COMPLETED)
+        news.cancel()
 
     async def send(self, frame: str) -> None:
         """Send a frame, and wait for nothing. Raises `Cut`."""
@@ -145,6 +153,7 @@ class Link:
 
     def _hear(self, frame: str) -> None:
         self.heard.append(frame)
+        self._news.set()
         kind, id, *rest = json.loads(frame)
         if kind == 2:
             self.asked.put_nowait(Asked(id, rest[0], rest[1], frame))

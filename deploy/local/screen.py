@@ -13,10 +13,12 @@ from rich.text import Text
 
 from deploy.local.watch import Row
 
-EVENTS_SHOWN = 10
+EVENTS_SHOWN = 14
+FEW_EVENTS, ROOMY = 5, 42
+"""How many are shown on a terminal that is less high than this."""
 EVERY = 5
 """How many looks make a line for the whole, where there is no table."""
-AROUND = 8
+AROUND = 5
 """Lines of the screen that are neither stations nor events."""
 COLOURS = {"charging": "green", "quarantined": "magenta", "pending": "yellow", "presumed_ended": "yellow"}
 
@@ -84,10 +86,11 @@ class LiveTable:
         self._live.update(self._picture())
 
     def _picture(self) -> Group:
-        room = max(3, self._console.height - AROUND - len(self._events))
+        newest = list(self._events)[-(EVENTS_SHOWN if self._console.height >= ROOMY else FEW_EVENTS) :]
+        room = max(3, self._console.height - AROUND - len(newest))
         left_out = len(self._rows) - room
         more = f"; {left_out} more stations do not fit on this terminal" if left_out > 0 else ""
-        events = [Text(str(event), no_wrap=True, overflow="ellipsis") for event in self._events]
+        events = [Text(str(event), no_wrap=True, overflow="ellipsis") for event in newest]
         below = Text(f"{summary(self._rows, self._energy_wh)}{more}", style="bold")
         return Group(table(self._rows[:room]), below, Text(self._hint, style="dim", overflow="fold"), *events)
 

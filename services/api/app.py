@@ -9,6 +9,7 @@ from services.api import access_keys, commands, credentials, frames, readings, s
 from services.api.access import Access
 from services.api.backends import Backends, Behind
 from services.api.bodies import Bounded
+from services.api.measured import Measured
 from services.api.problems import CATALOGUE, Problem, ProblemDetails, answers, explain, not_found
 from services.api.queries import Away
 
@@ -76,6 +77,7 @@ def describe() -> Api:
         app.include_router(module.router)
     _about(app)
     app.add_middleware(Bounded)
+    app.add_middleware(Measured)
     return app
 
 

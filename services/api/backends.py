@@ -20,7 +20,7 @@ SOURCE = "/voltstream/api"
 class Journal(Protocol):
     """Where changes and commands are written."""
 
-    async def append(self, topic: Topic[Any], event: Event, id: str) -> Place:
+    async def append(self, topic: Topic[Any], event: Event, id: str, trace: str) -> Place:
         """Return once `event` is there for good; raises `chassis.kafka.Unavailable`."""
 
 
@@ -40,10 +40,10 @@ class KafkaJournal:
         """Send what is waiting, and disconnect."""
         await self._log.stop()
 
-    async def append(self, topic: Topic[Any], event: Event, id: str) -> Place:
+    async def append(self, topic: Topic[Any], event: Event, id: str, trace: str) -> Place:
         if not self._there:
             raise Unavailable("Kafka has not been reached yet: nothing was written")
-        return await self._log.append(topic, event, id=id, source=SOURCE)
+        return await self._log.append(topic, event, id=id, source=SOURCE, traceparent=trace)
 
 
 @dataclass(frozen=True)

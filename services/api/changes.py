@@ -1,6 +1,7 @@
 """A change of reference data: asked of the directory, and over when the view shows it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
@@ -11,6 +12,7 @@ from fastapi import Depends, Header, Request
 from sqlalchemy import Row
 
 from chassis import clock
+from chassis.kafka import new_traceparent
 from contracts.event import RequestId, TenantId, derived_id
 from contracts.requests import Change, ChangeRequested, Kind
 from contracts.topics import REQUESTS
@@ -21,6 +23,8 @@ from services.api.versions import Condition
 
 POLL_S = 0.01
 SLOWER_AFTER_S = 1.0
+
+_TRACEPARENT = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 IdempotencyKey = Annotated[
     str | None,
@@ -43,6 +47,8 @@ class Act:
     """The `Idempotency-Key`, if there is one."""
     fingerprint: str
     """Keyed, as bodies hold what must not be guessed from a digest."""
+    trace: str
+    """The caller's `traceparent` (W3C Trace Context), or the start of a new trace."""
 
     def id(self, what: str) -> str:
         """Return an id: the same for every repetition."""
@@ -57,7 +63,12 @@ async def act(
 ) -> Act:
     asked = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != "wait"])
     said = f"{caller.key}\n{request.method}\n{request.url.path}?{asked}\n{(await request.body()).hex()}"
-    return Act(caller, idempotency_key, behind.secrets.derive("fingerprint", said).hex())
+    return Act(caller, idempotency_key, behind.secrets.derive("fingerprint", said).hex(), trace_of(request))
+
+
+def trace_of(request: Request) -> str:
+    said = request.headers.get("traceparent", "")
+    return said if _TRACEPARENT.fullmatch(said) else new_traceparent()
 
 
 Acting = Annotated[Act, Depends(act)]
@@ -156,7 +167,9 @@ async def _ask(behind: Backends, act: Act, wish: Wish, request: RequestId, expec
         expected_version=expected,
         fingerprint=act.fingerprint,
     )
-    await behind.journal.append(REQUESTS, event, derived_id(f"{wish.tenant}/{request}", "api", act.fingerprint))
+    await behind.journal.append(
+        REQUESTS, event, derived_id(f"{wish.tenant}/{request}", "api", act.fingerprint), act.trace
+    )
 
 
 def _refusal(outcome: Row[Any]) -> Problem:

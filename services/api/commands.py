@@ -157,7 +157,7 @@ async def issued(behind: Backends, act: Act, station: str, task: Task, *, expire
         expires_at=now + timedelta(seconds=expires_in_s),
         fingerprint=act.fingerprint,
     )
-    await behind.journal.append(COMMANDS, command, derived_id(f"{tenant}/{id}", "api", act.fingerprint))
+    await behind.journal.append(COMMANDS, command, derived_id(f"{tenant}/{id}", "api", act.fingerprint), act.trace)
     row: Row[Any] = await until_shown(behind, lambda: behind.queries.thing(tables.commands, tenant, id))
     if row.fingerprint != act.fingerprint:
         raise reused()

@@ -1,5 +1,10 @@
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
+from threading import Thread
 
+import pytest
 import pytest_asyncio
 from httpx import AsyncClient
 
@@ -13,12 +18,31 @@ from tests.sql_fixture import engine_at, migrated, postgres, postgres_url, sql_u
 __all__ = ["migrated", "postgres", "postgres_url", "sql_url", "sqlite_url"]
 
 
-@pytest_asyncio.fixture
-async def network(sqlite_url: str) -> AsyncIterator[Network]:
-    """A network of the test's own, in SQLite."""
-    engine = engine_at(sqlite_url)
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with today's tables and nothing in them, to copy."""
+    file = tmp_path_factory.mktemp("api") / "empty.sqlite"
+    migrating = Thread(target=lambda: asyncio.run(_migrate(file)))  # the loop of this thread is pytest's
+    migrating.start()
+    migrating.join()
+    return file
+
+
+async def _migrate(file: Path) -> None:
+    engine = engine_at(f"sqlite+aiosqlite:///{file}")
     await sql.until_there(engine, patience=30)
     await sql.migrate(engine, MIGRATIONS, REVISION)
+    network = Network(engine)
+    await network.begin()
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    await engine.dispose()
+
+
+@pytest_asyncio.fixture
+async def network(empty: Path, tmp_path: Path) -> AsyncIterator[Network]:
+    """A network of the test's own, in SQLite."""
+    engine = engine_at(f"sqlite+aiosqlite:///{shutil.copy(empty, tmp_path)}")
     network = Network(engine)
     await network.begin()
     yield network

@@ -49,6 +49,7 @@ class Network:
         self.engine = engine
         self.views = Views(engine)
         self.written: list[Event] = []
+        self.traces: list[str] = []
         self.away = False
         self.deaf = False
         """Kafka has it, but nobody hears it yet."""
@@ -58,11 +59,12 @@ class Network:
     async def begin(self) -> None:
         await self.views.positions({(topic.name, part) for topic in TOPICS for part in range(PARTS)})
 
-    async def append(self, topic: Topic[Any], event: Event, id: str) -> Place:
+    async def append(self, topic: Topic[Any], event: Event, id: str, trace: str) -> Place:
         if self.away:
             raise Unavailable("Kafka did not acknowledge within 5 s")
         assert type(event) in topic.classes
         self.written.append(event)
+        self.traces.append(trace)
         if not self.deaf:
             await self.hear(event, id)
         return Place(0, len(self.written))

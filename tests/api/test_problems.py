@@ -1,6 +1,7 @@
 import pytest
 from httpx import AsyncClient
 
+from chassis import metrics
 from services.api.app import Api, describe
 from services.api.bodies import LARGEST
 from services.api.description import FILE, document
@@ -135,3 +136,12 @@ def _references(node: object) -> list[str]:
             return [found for value in node for found in _references(value)]
         case _:
             return []
+
+
+async def test_requests_are_counted_by_operation_and_never_by_station(admin: AsyncClient) -> None:
+    await admin.get("/v1/stations/CP-counted")
+    await admin.get("/nowhere")
+    lines = metrics.exposition().decode()
+    assert 'voltstream_api_requests_total{operation="get_station",status="404"}' in lines
+    assert 'voltstream_api_requests_total{operation="none",status="404"}' in lines
+    assert "CP-counted" not in lines

@@ -256,6 +256,14 @@ async def test_a_wait_ends_with_the_process(app: Api, admin: AsyncClient, networ
     assert (await writing).status_code == 503
 
 
+async def test_a_trace_goes_on_in_the_log(admin: AsyncClient, network: Network) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await admin.put("/v1/sites/a", json=HARBOUR, headers={"traceparent": trace})
+    await admin.put("/v1/sites/b", json=HARBOUR, headers={"traceparent": "nonsense"})
+    assert network.traces[0] == trace
+    assert network.traces[1].startswith("00-")
+
+
 # ---- lists -----------------------------------------------------------------------------------------------------------
 
 

@@ -280,6 +280,18 @@ async def test_a_rule_that_raises_parks_its_key_and_serves_all_others(settings: 
     assert "ZeroDivisionError" in why.error
 
 
+async def test_a_state_too_large_for_its_record_parks_its_key_and_no_other(settings: Settings, log: Log) -> None:
+    for number in range(8):
+        await say(log, toy.read(f"B{number}"), f"b{number}")
+    await say(log, toy.read("A", "huge"), "a1")
+    async with running(toy.stream(), settings):
+        await until(counted(settings, {f"B{number}": [1] for number in range(8)}))
+        await until(lambda: _parked(settings, 1))
+    assert "A" not in await counts(settings)
+    ((key, (_, why)),) = (await dead_letters.parked_keys(settings, "sessions")).items()
+    assert (key, why.error.split(":")[0]) == (b"acme/A", "StateTooLarge")
+
+
 async def _parked(settings: Settings, count: int) -> bool:
     return len([r for r in await everything(settings, "sessions.parked") if b"Replay" not in (r.value or b"")]) >= count
 

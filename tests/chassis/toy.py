@@ -16,6 +16,7 @@ from contracts.topics import COMMANDS, GATEWAYS, SESSIONS, STATIONS
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ACME = TenantId("acme")
+HUGE = SessionId("x" * 200_000)
 
 
 class Counted(Struct, frozen=True, tag=True):
@@ -25,6 +26,7 @@ class Counted(Struct, frozen=True, tag=True):
     station: StationId
     count: int
     reminder: datetime | None = None
+    ballast: str = ""
 
 
 class Nothing(Struct, frozen=True, tag=True):
@@ -40,6 +42,10 @@ def decide(state: State, message: Message[Any]) -> list[SessionEvent | GatewayEv
     match message.event:
         case MetersRead(message_id="bad"):
             raise ZeroDivisionError("this rule is broken")
+        case MetersRead(message_id="huge") as read:
+            return [
+                EnergyDelivered(at=read.at, tenant=ACME, station=read.station, session=HUGE, energy_wh=1, meter_wh=1)
+            ]
         case MetersRead() as read:
             counted = delivered(read.station, count + 1, at=read.at)
             answer = StopAnswered(
@@ -61,7 +67,8 @@ def decide(state: State, message: Message[Any]) -> list[SessionEvent | GatewayEv
 def evolve(_: State, event: SessionEvent) -> State:
     assert isinstance(event, EnergyDelivered)
     reminder = event.at + timedelta(hours=1) if event.session == "remind me" else None
-    return Counted(event.tenant, event.station, event.energy_wh, reminder)
+    ballast = event.session if event.session == HUGE else ""
+    return Counted(event.tenant, event.station, event.energy_wh, reminder, ballast)
 
 
 def deadline(state: State, _: Copies) -> datetime | None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,11 +19,12 @@ from pydantic import SecretStr
 
 from chassis import clock
 from chassis.broker import free_port
+from chassis.clickhouse import ClickHouse, connect
 from chassis.kafka import TopicPartition, full, plain_consumer
 from chassis.settings import Settings
 from deploy.local.part import CHECKOUT
 from deploy.local.system import SERVICES, System, build
-from tests.station import Station, TurnedAway
+from tests.station import Station, Transaction, TurnedAway
 
 T = TypeVar("T")
 
@@ -263,6 +265,19 @@ class Network:
         assert process.returncode == 0, out.decode()
         return out.decode()
 
+    def clickhouse(self) -> ClickHouse:
+        return connect(self.system.parts["analytics"].environment["VOLTSTREAM_CLICKHOUSE"], threads=1)
+
+    async def scrape(self) -> str:
+        """Return the metrics of every service."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            pages = [
+                await client.get(part.health.replace("/readyz", "/metrics"))
+                for name, part in self.system.parts.items()
+                if name != "clickhouse"
+            ]
+        return "\n".join(page.text for page in pages)
+
     # ---- the log ----
 
     @property
@@ -312,6 +327,68 @@ class Network:
             return events[number - 1] if len(events) >= number else None
 
         return await until(look, f"{kind} number {number} of {identity} in the log")
+
+
+@dataclass
+class Charge:
+    """A charge as its station knows it; what REST shows must be the same."""
+
+    began: datetime
+    ended: datetime
+    meter_start: int
+    meter_stop: int
+    token: Token
+    transaction: Transaction = field(default_factory=Transaction)
+
+    def start(self) -> dict[str, Any]:
+        return start_of(self.token.uid, self.began, meter=self.meter_start)
+
+    def is_shown_by(self, session: Mapping[str, Any]) -> bool:
+        return shows(
+            session,
+            state="ended",
+            started_at=self.began,
+            ended_at=self.ended,
+            meter_start_wh=self.meter_start,
+            meter_stop_wh=self.meter_stop,
+            energy_wh=self.meter_stop - self.meter_start,
+            transaction=str(self.transaction.id),
+            authorization_status="Accepted",
+            token_id=self.token.id,
+            final=True,
+        )
+
+
+class Driver:
+    """Charges again and again at one station of the fleet, with a card of its own."""
+
+    def __init__(self, station: Station, token: Token, number: int) -> None:
+        self.station, self.token, self.number = station, token, number
+        self.charges: list[Charge] = []
+        self._register = 100 * number
+
+    def plug_in(self) -> Charge:
+        """Begin a charge: its start, and a first reading."""
+        began = ago(seconds=20)
+        if self.charges:
+            began = max(began, self.charges[-1].ended + timedelta(seconds=1))
+        energy = 1_000 + 10 * self.number + len(self.charges)
+        charge = Charge(began, began + timedelta(seconds=9), self._register, self._register + energy, self.token)
+        self._register += energy
+        self.charges.append(charge)
+        self.station.keep("StartTransaction", charge.start(), began=charge.transaction)
+        self.read(charge, 3)
+        return charge
+
+    def read(self, charge: Charge, after: int) -> None:
+        """Say what the meter shows, some seconds after the beginning."""
+        at = charge.began + timedelta(seconds=after)
+        self.station.keep("MeterValues", values_of(charge.transaction, at, charge.meter_start + 100 * after))
+
+    def unplug(self, charge: Charge) -> None:
+        """End a charge, with its card or without."""
+        card = {"idTag": self.token.uid} if self.number % 3 == 0 else {}
+        self.station.keep("StopTransaction", stop_of(charge.transaction, charge.ended, charge.meter_stop, **card))
 
 
 class Yard:

@@ -1,0 +1,106 @@
+"""SIGKILL of each process, of Kafka and of ClickHouse, in the middle of thirty stations' sessions."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from contracts.topics import CATALOGUE
+from tests.system.network import Charge, Driver, Network, until
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+
+DRIVERS = 30
+VICTIMS = (
+    "directory",
+    "authorization",
+    "sessions",
+    "operations",
+    "views",
+    "analytics",
+    "gateway",
+    "api",
+    "clickhouse",
+    "kafka",
+)
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+async def test_nothing_is_lost_doubled_or_contradicted_when_a_process_is_killed(
+    network: Network, fleet: list[Driver], victim: str
+) -> None:
+    drivers = fleet[:DRIVERS]
+    charges = [driver.plug_in() for driver in drivers[: DRIVERS // 2]]
+    await delivered(drivers)
+    # Half of them are charging, the other half begins, and then:
+    charges += [driver.plug_in() for driver in drivers[DRIVERS // 2 :]]
+    await asyncio.wait_for(drivers[-1].station.current.heard_more(), 10)
+    network.system.kill(victim)
+    for driver, charge in zip(drivers, charges, strict=True):
+        driver.read(charge, 6)
+        driver.unplug(charge)
+    await delivered(drivers)
+    await network.until_ready(victim)
+    assert [driver.station.lost for driver in drivers] == [[]] * DRIVERS
+    for driver in drivers:
+        await is_shown_exactly(network, driver)
+    await say_their_starts_again(drivers, charges)
+    await every_answered_frame_is_in_the_log(network, drivers)
+
+
+async def delivered(drivers: list[Driver]) -> None:
+    async with asyncio.timeout(100):
+        await asyncio.gather(*(driver.station.delivered() for driver in drivers))
+
+
+async def is_shown_exactly(network: Network, driver: Driver) -> None:
+    """REST shows this driver's charges, each once, and nothing else."""
+    sessions = await network.rest.until_sessions(driver.station.identity, *["ended"] * len(driver.charges))
+    for session, charge in zip(sessions, driver.charges, strict=True):
+        assert charge.is_shown_by(session)
+
+
+async def say_their_starts_again(drivers: list[Driver], charges: list[Charge]) -> None:
+    """What a station has been told, it is told again: no answer contradicts an earlier one."""
+    answers = await asyncio.gather(
+        *(
+            driver.station.call("StartTransaction", charge.start())
+            for driver, charge in zip(drivers, charges, strict=True)
+        )
+    )
+    for answer, charge in zip(answers, charges, strict=True):
+        told = (answer["transactionId"], answer["idTagInfo"]["status"])
+        assert told == (charge.transaction.id, charge.transaction.status)
+
+
+async def every_answered_frame_is_in_the_log(network: Network, drivers: list[Driver]) -> None:
+    kept = {
+        event["frame"]["text"]
+        for record in await network.records("stations")
+        if record.value is not None and "frame" in (event := json.loads(record.value))
+    }
+    answered = {exchange.sent for driver in drivers for exchange in driver.station.answered}
+    assert len(answered) > 4 * DRIVERS
+    assert answered <= kept, f"{len(answered - kept)} answered frames are not in the log"
+
+
+async def test_clickhouse_has_every_event_once(network: Network, fleet: list[Driver]) -> None:
+    """After whatever has been killed before."""
+    said = await network.records(*(topic.name for topic in CATALOGUE))
+    wanted = {(record.topic, record.headers["ce_id"].decode()) for record in said}
+    db = network.clickhouse()
+    try:
+
+        async def stored() -> list[dict[str, Any]] | None:
+            rows = await db.query("SELECT topic, id, count() AS times FROM events FINAL GROUP BY topic, id")
+            return rows if wanted <= {(row["topic"], row["id"]) for row in rows} else None
+
+        rows = await until(stored, "every event in ClickHouse")
+        assert [row for row in rows if row["times"] != 1] == []
+        lasting = {topic.name for topic in CATALOGUE if not topic.compacted}
+        # What has been written meanwhile is no surplus; what Kafka never had is.
+        now = {(r.topic, r.headers["ce_id"].decode()) for r in await network.records(*lasting)}
+        assert {(row["topic"], row["id"]) for row in rows if row["topic"] in lasting} <= now
+    finally:
+        await db.close()
