@@ -132,6 +132,7 @@ def transactional_producer(settings: Settings, transactional_id: str) -> AIOKafk
         transaction_timeout_ms=settings.transaction_timeout_ms,
         retry_backoff_ms=4,  # Kafka 4 refuses for a moment, while the last transaction's marker is written
         max_batch_size=MIB,
+        max_request_size=2 * MIB,  # of a record: what is put aside carries more headers than when it came
         compression_type="lz4",
     )
 
@@ -244,7 +245,7 @@ def _topic_settings(topic: Topic[Any]) -> dict[str, str]:
 
 def all_topics() -> dict[str, dict[str, str]]:
     """Return every topic of the deployment, without prefix, and its settings in Kafka."""
-    parked = {"retention.ms": str(PARKED_DAYS * DAY_MS)}
+    parked = {"retention.ms": str(PARKED_DAYS * DAY_MS), "max.message.bytes": str(2 * MIB)}
     return (
         {topic.name: _topic_settings(topic) for topic in CATALOGUE}
         | {f"{topic.name}.unread": parked for topic in CATALOGUE}

@@ -1,6 +1,7 @@
 """Appending, copying, tailing and reading in batches, over a real Kafka that is also killed."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -667,3 +668,32 @@ async def test_batches_survive_a_kafka_that_is_killed_and_comes_back(broker: Bro
         await fill(log, 100, 200)
         await until(lambda: len(sink.taken) == 200)
     assert "views" not in PROGRESS._beats
+
+
+async def test_what_could_just_be_said_can_be_put_aside_with_a_word_on_why(settings: Settings) -> None:
+    """A frame of almost 1 MiB, in the transaction that parks it."""
+    producer = module.transactional_producer(settings, "sessions-0")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            why = [("dlq_error", b"x" * 500), ("dlq_topic", b"stations")]
+            value = os.urandom(module.MIB - 200)
+            await producer.send_and_wait(full(settings, "sessions.parked"), value, key=b"acme/A", headers=why)
+    finally:
+        await producer.stop()
+
+
+async def test_a_consumer_leaves_while_kafka_is_away(broker: Broker, harmed: Settings) -> None:
+    """aiokafka's own stop may end in a CancelledError of its own making then."""
+    async with appending(harmed) as log:
+        await fill(log, 0, 10)
+        sink = Sink()
+        async with (
+            Tail(harmed, STATIONS, 0),
+            CopyKeeper(harmed, Whole(SITES)),
+            Batches(harmed, "views", (STATIONS,), positions=sink.positions) as batches,
+        ):
+            async for _ in batches:
+                broker.kill()
+                await broker.ended()
+                break

@@ -70,6 +70,27 @@ async def dies_before_it_answers(
         await arrived(station, elsewhere)
 
 
+async def test_what_a_gateway_has_answered_by_itself_stands(yard: Yard) -> None:
+    """Nobody decides within 8 s, so the gateway does; a decision that comes later must not contradict it."""
+    station, blocked = await yard.station(), await yard.token(status="blocked")
+    payload = start_of(blocked.uid, ago(seconds=10), meter=0)
+    async with yard.network.killed("authorization"):
+        first = told(await station.exchange(station.frame("StartTransaction", payload)))
+        assert (first[0] >= 1 << 30, first[1]) == (True, "Accepted")
+    await until(lambda: decided(yard.network, station.identity), "the decision on the start")
+    assert told(await station.exchange(station.frame("StartTransaction", payload))) == first
+    assert await stop(station, first[0], ago(seconds=1), 40) == {}
+    session = await yard.session(station)
+    assert shows(session, transaction=str(first[0]), authorization_status="Accepted", energy_wh=40, final=True)
+    assert "undecided" in session["flags"]
+
+
+async def decided(network: Network, identity: str) -> bool | None:
+    """Whether authorization has decided on something of a station's."""
+    records = await network.records("authorizations")
+    return True if any(record.key == f"default/{identity}".encode() for record in records) else None
+
+
 async def test_c_052_a_start_said_again_after_its_stop(yard: Yard) -> None:
     station, token = await yard.station(), await yard.token()
     payload = start_of(token.uid, ago(minutes=5), meter=0)
