@@ -22,6 +22,8 @@ import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, DataError, NotSupportedError, ProgrammingError
 
+from chassis.errors import SaysWhatToDo
+
 T = TypeVar("T")
 Settings = Mapping[str, str | int]
 
@@ -222,7 +224,7 @@ def _name(identifier: str) -> str:
 # Migrations
 
 
-class MigrationRefused(Exception):
+class MigrationRefused(SaysWhatToDo):
     """The folder of migrations and the database contradict each other."""
 
 

@@ -11,7 +11,8 @@ One `Partition` runs per partition number, over that number of every input. What
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -21,8 +22,10 @@ import msgspec
 
 from chassis import clock, kafka, metrics
 from chassis.copies import Copies
+from chassis.errors import SaysWhatToDo
 from chassis.kafka import CopyKeeper, KafkaError, Log, Record, TopicPartition, full
 from chassis.logs import log
+from chassis.progress import PROGRESS
 from chassis.settings import Settings
 from chassis.stream import Stream
 from contracts.cloudevents import Attributes, Unreadable, to_headers
@@ -32,6 +35,7 @@ from contracts.topics import CATALOGUE, Topic
 MAX_RECORDS = 500
 LINGER_S = 0.05
 STATE_LIMIT = 128 * 1024
+OUTPUT_LIMIT = 1_000_000
 OFFSETS = b"~offsets"
 PARKED = b"~parked/"
 OFFSETS_AT_LEAST_EVERY_S = 60
@@ -44,7 +48,11 @@ class StateTooLarge(Exception):
     """A state would not fit its record."""
 
 
-class TooManyParked(Exception):
+class OutputTooLarge(Exception):
+    """An event would not fit its record."""
+
+
+class TooManyParked(SaysWhatToDo):
     """So many keys fail at once that the rules must be at fault, not the records."""
 
 
@@ -93,8 +101,8 @@ class Held:
     parked: dict[bytes, Parked] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
     sequence: int = 0
-    state_end: int = -1
-    """Where the state topic ended after our last commit: if it still ends there, this is the truth."""
+    last: int = -1
+    """Where our last record in the state topic lies: if no other follows it, this is the truth."""
 
 
 @dataclass
@@ -102,7 +110,8 @@ class Outcome:
     """What a batch comes to. Nothing of it counts before the commit."""
 
     states: dict[bytes, Any] = field(default_factory=dict)
-    outputs: list[tuple[Event, str, str | None]] = field(default_factory=list)
+    outputs: list[tuple[Event, bytes | None, str, str | None]] = field(default_factory=list)
+    """Each with its record's value, its id and its trace."""
     answers: list[tuple[Event, str, str | None]] = field(default_factory=list)
     parked: dict[bytes, Parked | None] = field(default_factory=dict)
     put_aside: list[tuple[Record, str]] = field(default_factory=list)
@@ -125,11 +134,14 @@ class Partition:
         self._deadlines: list[tuple[datetime, bytes]] = []
         self._scheduled: dict[bytes, datetime] = {}
         self._written_at = 0.0
+        self._offsets_kept: dict[str, int] = {}
         self._failing: list[float] = []
         self._order = {full(self.settings, topic.name): topic for topic in CATALOGUE if topic in self.stream.inputs}
         self._places = [TopicPartition(name, number) for name in [*self._order, full(self.settings, loop.parked.name)]]
         self._topic_of = {cls: topic for topic in (*self.stream.outputs, *self.stream.answers) for cls in topic.classes}
         self._answers = {cls for topic in self.stream.answers for cls in topic.classes}
+        self._name = f"partition {number}"
+        self._state = TopicPartition(full(self.settings, f"{self.stream.name}.state"), number)
         self._decoder = msgspec.json.Decoder(self.stream.state)
 
     # ---- owning ----------------------------------------------------------------------------------------------------
@@ -167,8 +179,8 @@ class Partition:
             try:
                 await self._work(producer)
             finally:
+                PROGRESS.over(self._name)
                 self.loop.consumer.pause(*self._assigned())
-            self.held.state_end = await self._end_of_state()
         finally:
             await kafka.abandoned(producer)
 
@@ -176,20 +188,27 @@ class Partition:
         held = self.loop.consumer.assignment()
         return [place for place in self._places if place in held]
 
-    async def _end_of_state(self) -> int:
-        place = TopicPartition(full(self.settings, f"{self.stream.name}.state"), self.number)
-        return int((await self.loop.reader.end_offsets([place]))[place])
+    async def _is_still_true(self) -> bool:
+        """Whether nobody has written a state since we did. A transaction's marker after our last record is nobody."""
+        if self.held.last < 0:
+            return False
+        newer = _records(self.settings, self.loop.parked, self._state, "states", first=self.held.last + 1)
+        async with contextlib.aclosing(newer) as records:
+            async for _ in records:
+                return False
+        return True
 
     async def _restore(self) -> None:
         """Read the partition's states back, up to what has been committed, unless what we hold is still the truth."""
-        if self.held.state_end >= 0 and self.held.state_end == await self._end_of_state():
+        if await self._is_still_true():
             self._reschedule()
             return
         self.held = Held()
         unread: set[bytes] = set()
-        place = TopicPartition(full(self.settings, f"{self.stream.name}.state"), self.number)
-        async for key, value in _whole(self.settings, place, f"{self.stream.name}-{self.number}"):
-            self._take_back(key, value, unread)
+        what = f"{self.stream.name}-{self.number}"
+        async for record in _records(self.settings, self.loop.parked, self._state, what):
+            self._take_back(record.key, record.value, unread)
+            self.held.last = record.offset
         if unread:
             await self._fold_anew(unread)
         self._reschedule()
@@ -216,6 +235,7 @@ class Partition:
                 self.held.states[key] = self.read_state(value)
                 unread.discard(key)
             except (ValueError, KeyError):  # another shape than ours and our neighbours'
+                self.held.states.pop(key, None)
                 unread.add(key)
 
     def read_state(self, value: bytes) -> Any:
@@ -259,14 +279,13 @@ class Partition:
 
     async def _work(self, producer: Any) -> None:
         self.loop.owned(self.number)
-        loop = asyncio.get_running_loop()
-        self._written_at = loop.time()
+        self._written_at, self._offsets_kept = asyncio.get_running_loop().time(), dict(self.held.offsets)
         while not self.stopping.is_set():
+            PROGRESS.beat(self._name)
             records = await self._read()
             due = await self._due() if not records else []
             if not records and not due:
-                if loop.time() - self._written_at > OFFSETS_AT_LEAST_EVERY_S:
-                    await self._commit(producer, Outcome(offsets=dict(self.held.offsets)), force=True)
+                await self._commit(producer, Outcome(offsets=dict(self.held.offsets)))
                 continue
             for record in records:
                 if record.topic is self.loop.parked:
@@ -285,6 +304,8 @@ class Partition:
         records = self._ordered(polled)
         if records and len(records) < MAX_RECORDS and not any(self._awaited(record) for record in records):
             await asyncio.sleep(LINGER_S)
+            if self.stopping.is_set():
+                return []  # they are read again, by whoever comes next: nothing must hold a rebalance up
             more = self._ordered(await consumer.getmany(*places, max_records=MAX_RECORDS - len(records)))
             records = sorted([*records, *more], key=self._rank)
         return records
@@ -451,15 +472,23 @@ class Partition:
         before = outcome.states.get(key, self.held.states.get(key, self.stream.rules.initial))
         events = self.stream.rules.decide(before, self.stream.regard(message, self.loop.copies))
         after = before
-        for event in events:
-            if type(event) not in self._answers:
-                after = self.stream.rules.evolve(after, event)
-            self._topic_of[type(event)]  # an event that no topic carries is a fault of the rules
+        outputs: list[tuple[Event, bytes | None, str, str | None]] = []
+        answers: list[tuple[Event, str, str | None]] = []
+        for number, event in enumerate(events):
+            id = derived_id(message.id, self.stream.name, number)
+            topic = self._topic_of[type(event)]  # an event that no topic carries is a fault of the rules
+            if type(event) in self._answers:
+                answers.append((event, id, trace))
+                continue
+            after = self.stream.rules.evolve(after, event)
+            value = topic.encode(event)
+            if value is not None and len(value) > OUTPUT_LIMIT:
+                raise OutputTooLarge(f"{type(event).__name__} takes {len(value)} bytes")
+            outputs.append((event, value, id, trace))
         if after != before:
             outcome.states[key] = after
-        for number, event in enumerate(events):
-            row = (event, derived_id(message.id, self.stream.name, number), trace)
-            (outcome.answers if type(event) in self._answers else outcome.outputs).append(row)
+        outcome.outputs += outputs
+        outcome.answers += answers
 
     def write_state(self, state: Any) -> bytes:
         """Return a state as its record's value."""
@@ -485,36 +514,50 @@ class Partition:
 
     # ---- committing ------------------------------------------------------------------------------------------------
 
-    async def _commit(self, producer: Any, outcome: Outcome, *, force: bool = False) -> None:
+    def _is_time_to_keep_offsets(self, outcome: Outcome) -> bool:
+        """Whether so much time has passed since the last transaction that what means nothing counts too."""
+        quiet_for = asyncio.get_running_loop().time() - self._written_at
+        return quiet_for > OFFSETS_AT_LEAST_EVERY_S and outcome.offsets != self._offsets_kept
+
+    async def _commit(self, producer: Any, outcome: Outcome) -> None:
         """Make an outcome true, all of it or nothing; then answer."""
-        if outcome.needs_a_transaction() or force:
+        if outcome.needs_a_transaction() or self._is_time_to_keep_offsets(outcome):
             await self._transact(producer, outcome)
         self._adopt(outcome)
         for event, id, trace in outcome.answers:
-            sent = await self.loop.answers.send(
-                self._topic_of[type(event)], event, id=id, source=f"/voltstream/{self.stream.name}", traceparent=trace
-            )
-            sent.add_done_callback(_unheeded)
+            await self._answer(event, id, trace)
+
+    async def _answer(self, event: Event, id: str, trace: str | None) -> None:
+        topic = self._topic_of[type(event)]
+        if topic.partition and not 0 <= topic.partition(event) < self.settings.partitions:
+            log.error("an answer to nowhere is dropped", topic=topic.name, partition=topic.partition(event))
+            return
+        source = f"/voltstream/{self.stream.name}"
+        sent = await self.loop.answers.send(topic, event, id=id, source=source, traceparent=trace)
+        sent.add_done_callback(_unheeded)
 
     async def _transact(self, producer: Any, outcome: Outcome) -> None:
         sequence = self.held.sequence
+        PROGRESS.over(self._name)  # it takes as long as Kafka takes
         try:
             async with producer.transaction():
-                for sequence, (event, id, trace) in enumerate(outcome.outputs, self.held.sequence + 1):
-                    await self._send_output(producer, event, id, trace, sequence)
+                for sequence, (event, value, id, trace) in enumerate(outcome.outputs, self.held.sequence + 1):
+                    await self._send_output(producer, event, value, id, trace, sequence)
                 for record, why in outcome.put_aside:
                     await self._send_aside(producer, full(self.settings, self.loop.parked.name), record, why)
                 for record, why in outcome.unread:
                     await self._send_aside(producer, full(self.settings, f"{record.topic.name}.unread"), record, why)
-                await self._send_states(producer, outcome, sequence)
+                last = await self._send_states(producer, outcome, sequence)
         except BaseException:
             metrics.TRANSACTIONS.labels(self.stream.name, "aborted").inc()
             raise
         metrics.TRANSACTIONS.labels(self.stream.name, "committed").inc()
-        self.held.sequence = sequence
-        self._written_at = asyncio.get_running_loop().time()
+        self.held.sequence, self.held.last = sequence, last.result().offset
+        self._written_at, self._offsets_kept = asyncio.get_running_loop().time(), outcome.offsets
 
-    async def _send_output(self, producer: Any, event: Event, id: str, trace: str | None, sequence: int) -> None:
+    async def _send_output(
+        self, producer: Any, event: Event, value: bytes | None, id: str, trace: str | None, sequence: int
+    ) -> None:
         topic: Topic[Any] = self._topic_of[type(event)]
         key = topic.key_of(event)
         attributes = Attributes(
@@ -529,14 +572,15 @@ class Partition:
         )
         await producer.send(
             full(self.settings, topic.name),
-            topic.encode(event),
+            value,
             key=key,
             partition=self.number,
             headers=to_headers(attributes),
         )
         metrics.EVENTS_PRODUCED.labels(topic.name).inc()
 
-    async def _send_states(self, producer: Any, outcome: Outcome, sequence: int) -> None:
+    async def _send_states(self, producer: Any, outcome: Outcome, sequence: int) -> "asyncio.Future[Any]":
+        """Return what will say where the last of them lies."""
         name = full(self.settings, f"{self.stream.name}.state")
         largest = 0
         for key, value in outcome.written.items():
@@ -545,10 +589,11 @@ class Partition:
         for key, parked in outcome.parked.items():
             await producer.send(name, parked and msgspec.json.encode(parked), key=PARKED + key, partition=self.number)
         reached = msgspec.json.encode(Reached(outcome.offsets, sequence))
-        await producer.send(name, reached, key=OFFSETS, partition=self.number)
         if largest > metrics_of_state.get(self.stream.name, 0):
             metrics_of_state[self.stream.name] = largest
             metrics.STATE_BYTES.labels(self.stream.name).set(largest)
+        last: asyncio.Future[Any] = await producer.send(name, reached, key=OFFSETS, partition=self.number)
+        return last
 
     async def _send_aside(self, producer: Any, name: str, record: Record, why: str) -> None:
         """Write a record whole to where it waits, and say where it came from."""
@@ -573,7 +618,7 @@ class Partition:
                 self.held.parked.pop(key, None)
             else:
                 self.held.parked[key] = parked
-        self._schedule_all(outcome.states)
+        self._schedule_all([*outcome.states, *outcome.parked])
         if outcome.parked:
             metrics.PARKED_KEYS.labels(self.stream.name).set(
                 sum(len(p.held.parked) for p in self.loop.partitions.values())
@@ -653,7 +698,7 @@ def _unheeded(sent: "asyncio.Future[Any]") -> None:
 def _type_of(record: Record) -> str:
     for name, value in record.headers:
         if name == "ce_type":
-            return value.decode(errors="replace")
+            return (value or b"").decode(errors="replace")
     return ""
 
 
@@ -661,25 +706,10 @@ def _named(key: bytes) -> str:
     return key.decode(errors="replace")
 
 
-async def _whole(settings: Settings, place: TopicPartition, what: str) -> Any:
-    """Yield (key, value) of every committed record of a partition as it is now, saying how far it is."""
-    consumer = kafka.plain_consumer(settings)
-    await kafka.started(consumer, what)
-    try:
-        consumer.assign([place])
-        end, read = (await consumer.end_offsets([place]))[place], 0
-        while await consumer.position(place) < end:
-            for record in (await consumer.getmany(place, timeout_ms=200, max_records=5000)).get(place, []):
-                read += 1
-                yield record.key, record.value
-                if read % 50_000 == 0:
-                    log.info("restoring", what=what, records=read, offset=record.offset, of=end)
-    finally:
-        await consumer.stop()
-
-
-async def _records(settings: Settings, topic: Topic[Any], place: TopicPartition, what: str, first: int = 0) -> Any:
-    """Yield every committed record of a partition as it is now, from `first` on."""
+async def _records(
+    settings: Settings, topic: Topic[Any], place: TopicPartition, what: str, first: int = 0
+) -> AsyncGenerator[Record, None]:
+    """Yield every committed record of a partition as it is now, from `first` on, saying how far it is."""
     consumer = kafka.plain_consumer(settings)
     await kafka.started(consumer, what)
     try:
@@ -690,8 +720,10 @@ async def _records(settings: Settings, topic: Topic[Any], place: TopicPartition,
         while await consumer.position(place) < end:
             for raw in (await consumer.getmany(place, timeout_ms=200, max_records=2000)).get(place, []):
                 yield Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
+                if raw.offset % 50_000 == 0 and raw.offset > first:
+                    log.info("reading back", what=what, offset=raw.offset, of=end)
     finally:
-        await consumer.stop()
+        await kafka.departed(consumer)
 
 
 class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -702,7 +734,6 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.parked: Topic[Any] = Topic(f"{stream.name}.parked", Replay, key=lambda _: "")
         """An input of its own service: a request to replay comes that way."""
         self.consumer: Any
-        self.reader: Any
         self.answers: Log
         self.copies: Copies = Copies()
         self.partitions: dict[int, Partition] = {}
@@ -715,6 +746,7 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owned: set[int] = set()
+        self._stopped = False
         self._ready: Callable[[], None] = lambda: None
 
     async def run(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
@@ -724,33 +756,35 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         await kafka.check_topics(self.settings, [*names, f"{self.stream.name}.state", f"{self.stream.name}.parked"])
         await kafka.check_topics(self.settings, [whole.topic.name for whole in self.stream.copies])
         keeper = CopyKeeper(self.settings, *self.stream.copies)
-        async with keeper as self.copies:
-            self.consumer = kafka.group_consumer(self.settings, group_of(self.stream))
-            self.reader = kafka.plain_consumer(self.settings)
-            self.answers = Log(self.settings, linger_ms=0)
-            await kafka.started(self.reader, "reader")
-            await self.answers.start()
-            inputs = [full(self.settings, topic.name) for topic in self.stream.inputs]
-            self.consumer.subscribe([*inputs, full(self.settings, self.parked.name)], listener=self)
-            await kafka.started(self.consumer, f"group {group_of(self.stream)}")
+        async with AsyncExitStack() as stack:
+            self.copies = await stack.enter_async_context(keeper)
+            await self._connect(stack)
             lag = asyncio.create_task(self._tell_lag())
             asked: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
+            stack.callback(lag.cancel)
+            stack.callback(asked.cancel)
             waited = [self._failed, asked, lag, *([keeper.task] if keeper.task else [])]
-            try:
-                done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-                for first in done:
-                    first.result()
-            finally:
-                lag.cancel()
-                asked.cancel()
-                await (
-                    self._stop_partitions()
-                )  # partitions first, then the group: nobody else starts while we still write
-                await self.answers.stop()
-                await self.consumer.stop()
-                await self.reader.stop()
-                if self._failed.done():
-                    self._failed.exception()
+            done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            for first in done:
+                first.result()
+
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        """Join the group. Partitions stop first, the group is left after them: nobody else starts while we still write."""
+        self.answers = Log(self.settings, linger_ms=0)
+        await self.answers.start()
+        stack.push_async_callback(self.answers.stop)
+        self.consumer = kafka.group_consumer(self.settings, group_of(self.stream))
+        stack.push_async_callback(kafka.departed, self.consumer)
+        stack.push_async_callback(self._stop)
+        names = [*(topic.name for topic in self.stream.inputs), self.parked.name]
+        self.consumer.subscribe([full(self.settings, name) for name in names], listener=self)
+        await kafka.started(self.consumer, f"group {group_of(self.stream)}")
+
+    async def _stop(self) -> None:
+        self._stopped = True
+        await self._stop_partitions()
+        if self._failed.done():
+            self._failed.exception()
 
     def owned(self, number: int) -> None:
         """Take note that a partition is at work; with all of them, the service is ready."""
@@ -786,6 +820,8 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         places = set(assigned)
+        if self._stopped:
+            return
         self.consumer.pause(*places)  # until its state has been restored
         topics = {place.topic for place in places}
         numbers = {place.partition for place in places}

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from chassis import logs, metrics
 from chassis.errors import SaysWhatToDo
 from chassis.logs import log
-from chassis.loop import Loop, TooManyParked
+from chassis.loop import Loop
 from chassis.progress import PROGRESS
 from chassis.settings import Settings, describe, load_or_exit
 from chassis.stream import Stream
@@ -103,9 +103,9 @@ async def _guarded(name: str, serve: Serve, settings: Settings) -> int:
     """Return the exit code. What nobody expected is raised."""
     try:
         await supervise(name, serve, settings)
-    except (SaysWhatToDo, TooManyParked, ExceptionGroup) as error:
+    except (SaysWhatToDo, ExceptionGroup) as error:
         reasons = list(_leaves(error))
-        if not all(isinstance(reason, SaysWhatToDo | TooManyParked) for reason in reasons):
+        if not all(isinstance(reason, SaysWhatToDo) for reason in reasons):
             raise
         for reason in reasons:
             log.error(str(reason), stopped_by=type(reason).__name__)

@@ -20,6 +20,7 @@ from chassis.kafka import (
     full,
 )
 from chassis.logs import log
+from chassis.progress import PROGRESS
 from chassis.service import Service
 from chassis.settings import BrokenSetting, Settings
 from contracts.topics import CATALOGUE
@@ -176,6 +177,7 @@ class Archive:
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again and again while ClickHouse is away."""
         for delay_s in chain((0.2, 0.5, 1, 2), repeat(5)):
+            PROGRESS.beat("analytics")
             try:
                 return await work()
             except Unavailable as why:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from chassis import clock, kafka, metrics, sql
 from chassis.kafka import Batches, Chunk, Record
 from chassis.logs import log
+from chassis.progress import PROGRESS
 from chassis.service import Service
 from chassis.settings import Settings
 from contracts import tables
@@ -135,6 +136,7 @@ class Views:
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again and again while the database is away."""
         for delay in sql.delays():
+            PROGRESS.beat("views")
             try:
                 return await work()
             except (SQLAlchemyError, OSError) as error:

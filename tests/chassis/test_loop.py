@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from chassis import clock, dead_letters, kafka
+from chassis import loop as module
 from chassis.kafka import Log, Place, Record, TopicPartition, full
 from chassis.loop import Loop, TooManyParked
 from chassis.settings import Settings
@@ -219,6 +220,46 @@ async def test_a_former_owner_is_fenced(settings: Settings, log: Log) -> None:
     assert (await counts(settings))["A"] == [1, 2]
 
 
+async def test_a_rebalance_while_a_batch_lingers_is_quick_and_keeps_the_states(settings: Settings, log: Log) -> None:
+    stop = asyncio.Event()
+
+    async def talk() -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            for station in "ABCDEFGH":
+                await log.send(STATIONS, toy.read(station), id=f"{station}{number}", source="/test")
+            await asyncio.sleep(0.01)
+
+    async with running(toy.stream(), settings) as first:
+        talking = asyncio.create_task(talk())
+        await until(counted(settings, {station: [1] for station in "ABCDEFGH"}))
+        for _ in range(2):
+            before = {number: partition.held for number, partition in first.partitions.items()}
+            async with running(toy.stream(), settings) as second:
+                await until(lambda member=second: _true(len(member.partitions) == 2))  # type: ignore[misc]
+                kept = set(first.partitions)
+                assert all(first.partitions[number].held is before[number] for number in kept)
+            await until(lambda: _true(len(first.partitions) == 4))
+        stop.set()
+        await talking
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in (await counts(settings)).values())
+
+
+async def test_offsets_are_kept_also_while_only_what_means_nothing_comes(
+    settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OFFSETS_AT_LEAST_EVERY_S", 0)
+    async with running(toy.stream(), settings):
+        await say(log, toy.heartbeat("A"), "h1")
+
+        async def kept() -> bool:
+            rows = [r.value or b"" for r in await everything(settings, "sessions.state") if r.key == module.OFFSETS]
+            return any(msgspec.json.decode(row, type=module.Reached).offsets.get("stations") for row in rows)
+
+        await until(kept)
+
+
 async def test_a_deadline_is_heard_as_a_tick_and_carries_its_own_time(settings: Settings, log: Log) -> None:
     past = clock.now() - timedelta(hours=2)
     soon = clock.now() - timedelta(hours=1) + timedelta(seconds=1)
@@ -326,6 +367,50 @@ def _mended(message: Any) -> Any:
     return msgspec.structs.replace(message, event=msgspec.structs.replace(message.event, message_id="1"))
 
 
+async def test_a_request_to_replay_is_not_heard_again_after_a_restart(
+    settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = toy.decide
+    await say(log, toy.read("A", "bad"), "a1")
+    async with running(toy.stream(), settings):
+        await until(lambda: _parked(settings, 1))
+    with monkeypatch.context() as repair:
+        repair.setattr(toy, "decide", lambda state, message: broken(state, _mended(message)))
+        async with running(toy.stream(), settings):
+            ((key, (partition, _)),) = (await dead_letters.parked_keys(settings, "sessions")).items()
+            await dead_letters.replay(settings, "sessions", key, partition)
+            await until(counted(settings, {"A": [1]}))
+    await say(log, toy.read("A", "bad"), "a2")
+    async with running(toy.stream(), settings):
+        await until(lambda: _parked(settings, 2))
+    with monkeypatch.context() as repair:
+        repair.setattr(toy, "decide", lambda state, message: broken(state, _mended(message)))
+        async with running(toy.stream(), settings):
+            await say(log, toy.read("A"), "a3")
+            await until(lambda: _parked(settings, 3))
+    assert await dead_letters.parked_keys(settings, "sessions"), "nobody asked for this replay"
+
+
+async def test_a_deadline_that_passed_while_its_key_was_parked_is_heard_after_the_replay(
+    settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = toy.decide
+
+    def mended(state: toy.State, message: Any) -> list[Any]:
+        return [] if getattr(message.event, "message_id", "") == "bad" else list(broken(state, message))
+
+    due = clock.now() + timedelta(seconds=2)
+    async with running(toy.stream(), settings):
+        await say(log, toy.read("slow", at=due - timedelta(hours=1)), "s1")
+        await say(log, toy.read("slow", "bad"), "s2")
+        await until(lambda: _parked(settings, 1))
+        await until(lambda: _true(clock.now() > due + timedelta(seconds=1)))
+        monkeypatch.setattr(toy, "decide", mended)
+        ((key, (partition, _)),) = (await dead_letters.parked_keys(settings, "sessions")).items()
+        await dead_letters.replay(settings, "sessions", key, partition)
+        await until(counted(settings, {"slow": [1, 1001]}))
+
+
 async def test_a_replay_without_a_repair_leaves_the_rest_waiting(settings: Settings, log: Log) -> None:
     for number, what in enumerate(["1", "bad", "1"]):
         await say(log, toy.read("A", what), f"a{number}")
@@ -354,24 +439,46 @@ async def test_a_state_that_cannot_be_read_is_folded_anew_from_its_outputs(setti
             await say(log, toy.read("A"), f"a{number}")
         await until(counted(settings, {"A": [1, 2, 3]}))
     state = next(record for record in await everything(settings, "sessions.state") if record.key == b"acme/A")
-    raw = kafka.AIOKafkaProducer(**kafka.connection(settings))
-    await raw.start()
-    strange = b'{"version":7,"state":{"type":"Counted","from":"the future"}}'
-    await raw.send_and_wait(full(settings, "sessions.state"), strange, key=b"acme/A", partition=state.partition)
-    await raw.stop()
+    await raw_send(settings, "sessions.state", STRANGE, key=b"acme/A", partition=state.partition)
     async with running(toy.stream(), settings):
         await say(log, toy.read("A"), "a4")
         await until(counted(settings, {"A": [1, 2, 3, 4]}))
     assert (await counts(settings))["A"] == [1, 2, 3, 4]
 
 
-async def test_an_older_shape_of_state_is_lifted_to_ours(settings: Settings, log: Log) -> None:
-    place = await say(log, toy.read("A"), "a1")
+async def test_folding_anew_begins_from_nothing(settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    def adding(state: toy.State, event: EnergyDelivered) -> toy.State:
+        return toy.Counted(event.tenant, event.station, (state.count if isinstance(state, toy.Counted) else 0) + 1)
+
+    monkeypatch.setattr(toy, "evolve", adding)
+    async with running(toy.stream(), settings):
+        for number in range(3):
+            await say(log, toy.read("A"), f"a{number}")
+        await until(counted(settings, {"A": [1, 2, 3]}))
+    state = next(record for record in await everything(settings, "sessions.state") if record.key == b"acme/A")
+    await raw_send(settings, "sessions.state", STRANGE, key=b"acme/A", partition=state.partition)
+    async with running(toy.stream(), settings):
+        await say(log, toy.read("A"), "a4")
+        await until(counted(settings, {"A": [1, 2, 3, 4]}))
+    assert (await counts(settings))["A"] == [1, 2, 3, 4]
+
+
+STRANGE = b'{"version":7,"state":{"type":"Counted","from":"the future"}}'
+
+
+async def raw_send(settings: Settings, topic: str, value: bytes, **how: Any) -> None:
     raw = kafka.AIOKafkaProducer(**kafka.connection(settings))
     await raw.start()
+    try:
+        await raw.send_and_wait(full(settings, topic), value, **how)
+    finally:
+        await raw.stop()
+
+
+async def test_an_older_shape_of_state_is_lifted_to_ours(settings: Settings, log: Log) -> None:
+    place = await say(log, toy.read("A"), "a1")
     old = b'{"version":1,"state":{"type":"Counted","tenant":"acme","station":"A","number":41}}'
-    await raw.send_and_wait(full(settings, "sessions.state"), old, key=b"acme/A", partition=place.partition)
-    await raw.stop()
+    await raw_send(settings, "sessions.state", old, key=b"acme/A", partition=place.partition)
 
     def renamed(shape: dict[str, Any]) -> dict[str, Any]:
         return {**shape, "count": shape["number"]}

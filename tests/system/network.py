@@ -54,16 +54,15 @@ def ago(**how_long: float) -> datetime:
     return clock.now().replace(microsecond=0) - timedelta(**how_long)
 
 
-def settings(kafka_port: int | None = None) -> Settings:
-    """A deployment whose every port is free."""
-    ocpp = free_port()
+def settings() -> Settings:
+    """A deployment whose every port is free, and that says in its logs whatever it can."""
     return Settings(
-        kafka=f"127.0.0.1:{kafka_port or free_port()}",
+        kafka="127.0.0.1:0",
         clickhouse=SecretStr(f"http://127.0.0.1:{free_port()}/voltstream"),
         partitions=4,
-        ocpp_port=ocpp,
-        api_port=free_port(),
-        public_ocpp_url=f"ws://127.0.0.1:{ocpp}/ocpp",
+        ocpp_port=0,
+        api_port=0,
+        log_level="debug",
     )
 
 
@@ -282,7 +281,7 @@ class Network:
 
     @property
     def settings(self) -> Settings:
-        return self.system.settings
+        return self.system.settings.model_copy(update={"kafka": self.system.kafka.bootstrap})
 
     async def records(self, *names: str, committed: bool = True) -> list[Raw]:
         """Return every record of these topics, or of all, as they are now."""
@@ -389,6 +388,13 @@ class Driver:
         """End a charge, with its card or without."""
         card = {"idTag": self.token.uid} if self.number % 3 == 0 else {}
         self.station.keep("StopTransaction", stop_of(charge.transaction, charge.ended, charge.meter_stop, **card))
+
+
+async def is_shown_exactly(network: Network, driver: Driver) -> None:
+    """REST shows this driver's charges, each once, and nothing else."""
+    sessions = await network.rest.until_sessions(driver.station.identity, *["ended"] * len(driver.charges))
+    for session, charge in zip(sessions, driver.charges, strict=True):
+        assert charge.is_shown_by(session)
 
 
 class Yard:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.topics import CATALOGUE
-from tests.system.network import Charge, Driver, Network, until
+from tests.system.network import Charge, Driver, Network, is_shown_exactly, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
@@ -52,13 +52,6 @@ async def test_nothing_is_lost_doubled_or_contradicted_when_a_process_is_killed(
 async def delivered(drivers: list[Driver]) -> None:
     async with asyncio.timeout(100):
         await asyncio.gather(*(driver.station.delivered() for driver in drivers))
-
-
-async def is_shown_exactly(network: Network, driver: Driver) -> None:
-    """REST shows this driver's charges, each once, and nothing else."""
-    sessions = await network.rest.until_sessions(driver.station.identity, *["ended"] * len(driver.charges))
-    for session, charge in zip(sessions, driver.charges, strict=True):
-        assert charge.is_shown_by(session)
 
 
 async def say_their_starts_again(drivers: list[Driver], charges: list[Charge]) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.system.network import Charge, Driver, Network, until
+from tests.system.network import Charge, Driver, Network, is_shown_exactly, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
@@ -37,7 +37,7 @@ async def test_a_rule_that_raises_for_one_station_keeps_no_other_waiting(network
         charges = [charge_at(driver) for driver in fleet]
         await asyncio.gather(*(driver.station.delivered() for driver in others))
         for driver in others:
-            await shown_exactly(network, driver)
+            await is_shown_exactly(network, driver)
         # It is answered all the same, by its gateway.
         await asyncio.wait_for(unlucky.station.delivered(), 60)
         assert unlucky.station.lost == []
@@ -48,12 +48,12 @@ async def test_a_rule_that_raises_for_one_station_keeps_no_other_waiting(network
     assert {record.key for record in parked} == {f"default/{unlucky.station.identity}".encode()}
     assert all("frame" in json.loads(record.value or b"") for record in parked if is_a_report(record.headers))
     await network.run("chassis.dead_letters", "replay", unlucky.station.identity)
-    await shown_exactly(network, unlucky)
+    await is_shown_exactly(network, unlucky)
     await until(lambda: nothing_is_parked(network), "nothing is parked any more")
     # And it goes on as any other.
     charge_at(unlucky)
     await unlucky.station.delivered()
-    await shown_exactly(network, unlucky)
+    await is_shown_exactly(network, unlucky)
 
 
 def is_a_report(headers: dict[str, bytes]) -> bool:
@@ -74,9 +74,3 @@ def charge_at(driver: Driver) -> Charge:
     driver.read(charge, 6)
     driver.unplug(charge)
     return charge
-
-
-async def shown_exactly(network: Network, driver: Driver) -> None:
-    sessions = await network.rest.until_sessions(driver.station.identity, *["ended"] * len(driver.charges))
-    for session, charge in zip(sessions, driver.charges, strict=True):
-        assert charge.is_shown_by(session)

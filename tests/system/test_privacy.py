@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chassis.clickhouse import Address
 from tests.station import TurnedAway
 from tests.system.network import Network, Raw, Rest, Yard, ago, arrived, authorize, boot, start, stop, until
 
@@ -62,6 +63,15 @@ async def test_planted_secrets_are_only_where_they_may_be(network: Network, yard
     assert in_files(network) == []
     assert await in_clickhouse(network) == []
     assert not holds((await network.scrape()).encode())
+    ours = (network.system.secret, network.system.admin_key, password_of(network.clickhouse().address))
+    logs = [path for path in network.system.folder.rglob("*.log*") if path.is_file()]
+    assert len(logs) >= len(network.system.parts)
+    assert [path.name for path in logs if holds(path.read_bytes(), ours)] == []
+
+
+def password_of(address: Address) -> str:
+    assert address.password
+    return address.password
 
 
 def watch(network: Network, urls: list[str], answers: list[bytes]) -> Rest:
