@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 4
 
 .PHONY: help
 help: ## list these commands
@@ -58,7 +59,7 @@ lint: .venv/installed ## ruff, mypy, import-linter
 
 .PHONY: test
 test: install test-tools ## set everything up and run every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 .PHONY: test-tools
 test-tools: # what the tests run besides: PostgreSQL and kubectl

@@ -315,12 +315,17 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings, names: set[str]
     described = await _asked(lambda: admin.describe_topics(sorted(names)))
     found = {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
     if gone := sorted(names - set(found)):
-        raise WrongTopics(f"missing in Kafka: {', '.join(gone)}. `python -m chassis.topics create` creates them")
+        raise WrongTopics(f"missing in Kafka: {_some(gone)}. `python -m chassis.topics create` creates them")
     if wrong := sorted(name for name, count in found.items() if count != settings.partitions):
         raise WrongTopics(
-            f"{', '.join(wrong)}: {found[wrong[0]]} partitions where VOLTSTREAM_PARTITIONS says {settings.partitions}. "
+            f"{_some(wrong)}: {found[wrong[0]]} partitions where VOLTSTREAM_PARTITIONS says {settings.partitions}. "
             "Partitions are never changed in place: set VOLTSTREAM_PARTITIONS to what the topics have"
         )
+
+
+def _some(names: list[str]) -> str:
+    """Return the first few of many names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 async def check_topics(settings: Settings, names: Iterable[str]) -> None:

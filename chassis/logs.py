@@ -11,6 +11,7 @@ QUIET = {
     "websockets": logging.CRITICAL,  # a station's broken handshake is counted, not traced
     "uvicorn.access": logging.CRITICAL,
     "asyncio": logging.ERROR,
+    "aiosqlite": logging.WARNING,  # writes every statement with its values
     "alembic": logging.WARNING,
     "httpx": logging.WARNING,
 }

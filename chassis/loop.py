@@ -293,6 +293,8 @@ class Partition:
             await self._commit(producer, self._decide_all(records, due))
             # A tick that changed nothing is looked at again, but not at once.
             self._schedule_all([key for _, key in due], not_before=clock.now() + timedelta(seconds=1))
+        if self.held.offsets != self._offsets_kept:
+            await self._transact(producer, Outcome(offsets=self.held.offsets))
 
     async def _read(self) -> list[Record]:
         """Return the next batch: at once if somebody waits for it, else after lingering a little."""

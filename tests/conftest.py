@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for: a real Kafka, a real ClickHouse, real SQL."""
 
+import pytest
 import structlog
 
 from tests.clickhouse_fixture import clickhouse, database, embedded
@@ -15,3 +16,15 @@ structlog.configure(
     ],
     cache_logger_on_first_use=False,
 )
+
+WHOLE = ("tests/system/", "tests/local/", "tests/docs/")
+"""Folders whose files run one after the other: each file starts whole systems, or all of them share one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files run beside each other; the longest work begins first."""
+    for item in items:
+        path = item.nodeid.partition("::")[0]
+        group = next((folder for folder in WHOLE if path.startswith(folder)), path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not item.nodeid.startswith(WHOLE))

@@ -23,9 +23,10 @@ class Plan:
         self.secret = folder.secret("secret")
         self.admin_key = folder.secret("admin.key", lambda: f"vs_admin_{secrets.token_urlsafe(32)}")
         self.clickhouse_password = folder.secret("clickhouse.password")
-        self._chosen: set[int] = set()
-        self.kafka_port = int(settings.kafka.rpartition(":")[2]) or self._free_port()
+        named = int(settings.kafka.rpartition(":")[2])
         self.clickhouse_port = urlsplit(settings.clickhouse.get_secret_value()).port or 8123
+        self._chosen = {named, self.clickhouse_port, settings.ocpp_port, settings.api_port}
+        self.kafka_port = named or self._free_port()
         self._gateway = self._edge("gateway", settings.ocpp_port)
         self._api = self._edge("api", settings.api_port)
 

@@ -29,11 +29,17 @@ def parser_of(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m deploy.local{name}",
         description=description,
-        epilog=describe(),
+        epilog=f"{describe()}\n\n{_here()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--folder", type=Path, default=Path(".voltstream"), help="where the data stays (%(default)s)")
     return parser
+
+
+def _here() -> str:
+    """Return what is different in a run on this machine."""
+    fixed = "\n".join(f"  VOLTSTREAM_{name.upper()}" for name in CHOSEN_HERE)
+    return f"Here VOLTSTREAM_PARTITIONS is {PARTITIONS} unless you set it, and these cannot be set:\n{fixed}"
 
 
 def run(folder: Path, scene: Scene | None = None) -> int:

@@ -35,7 +35,20 @@ class Happening:
     """The path of the REST API that shows it; empty if none does."""
 
     def __str__(self) -> str:
-        return f"{self.at} {self.station} {self.what}" + (f"   see '{self.see}'" if self.see else "")
+        return self._told + self._pointer
+
+    @property
+    def _told(self) -> str:
+        return f"{self.at} {self.station} {self.what}"
+
+    @property
+    def _pointer(self) -> str:
+        return f"   see '{self.see}'" if self.see else ""
+
+    def within(self, width: int) -> str:
+        """Return it in a line of this width: what is told gives way, for a path is there to be copied whole."""
+        room = max(width - len(self._pointer), len(self.at))
+        return (self._told if len(self._told) <= room else f"{self._told[: room - 1]}…") + self._pointer
 
 
 class Screen(Protocol):
@@ -90,7 +103,7 @@ class LiveTable:
         room = max(3, self._console.height - AROUND - len(newest))
         left_out = len(self._rows) - room
         more = f"; {left_out} more stations do not fit on this terminal" if left_out > 0 else ""
-        events = [Text(str(event), no_wrap=True, overflow="ellipsis") for event in newest]
+        events = [Text(event.within(self._console.width), no_wrap=True, overflow="ellipsis") for event in newest]
         below = Text(f"{summary(self._rows, self._energy_wh)}{more}", style="bold")
         return Group(table(self._rows[:room]), below, Text(self._hint, style="dim", overflow="fold"), *events)
 

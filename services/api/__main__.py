@@ -1,17 +1,20 @@
 """`python -m services.api`: serve the REST interface; `python -m services.api openapi`: write its description."""
 
-import sys
-
-from chassis.service import run
+from chassis import service
 from services.api import description
 from services.api.server import serve
 
-if __name__ == "__main__":
-    if sys.argv[1:] == ["openapi"]:
-        description.write()
+DESCRIPTION = "The REST interface, at VOLTSTREAM_API_PORT. With the word `openapi` it only describes itself."
+
+
+def main() -> None:
+    parser = service.parser_of("api", DESCRIPTION)
+    parser.add_argument("task", nargs="?", choices=["openapi"], help="write contracts/schema/openapi.json, and end")
+    if parser.parse_args().task is None:
+        service.launch("api", serve)
     else:
-        run(
-            "api",
-            "The REST interface, at VOLTSTREAM_API_PORT. With the word `openapi` it only describes itself.",
-            serve,
-        )
+        description.write()
+
+
+if __name__ == "__main__":
+    main()

@@ -14,10 +14,12 @@ from contracts import tables
 from contracts.event import TenantId
 from contracts.reference import AccessKey as Key
 from contracts.requests import Delete, PutAccessKey
+from services.api import examples
 from services.api.access import Admin, Caller, Known, Scope, digest_of, including
 from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Act, Acting, Wish, delete, put, row_of
+from services.api.examples import like
 from services.api.identities import Text, existing
 from services.api.pages import After, Limit, Page, after_id, cut, linked
 from services.api.problems import Problem, answers, not_found
@@ -48,6 +50,8 @@ class NewKey(BaseModel):
 class AccessKey(BaseModel):
     """An API key, without what opens it."""
 
+    model_config = like(examples.ACCESS_KEY)
+
     id: str
     tenant: str
     scopes: list[str]
@@ -59,11 +63,15 @@ class AccessKey(BaseModel):
 class ShownKey(AccessKey):
     """A new API key."""
 
+    model_config = like(examples.SHOWN_KEY)
+
     key: str = Field(description="shown this once", examples=["vs_4be19f0a62c7_…"])
 
 
 class Me(BaseModel):
     """Who the key of this request stands for."""
+
+    model_config = like(examples.ME)
 
     tenant: str
     key_id: str

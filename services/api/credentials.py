@@ -10,10 +10,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.requests import SetPassword
+from services.api import examples
 from services.api.access import Admin
 from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Act, Acting, Wish, put, row_of
+from services.api.examples import like
 from services.api.identities import Text, existing
 from services.api.problems import answers
 from services.api.versions import Conditioned
@@ -47,6 +49,8 @@ class OwnPassword(BaseModel):
 
 class Credentials(BaseModel):
     """What to type into the charger."""
+
+    model_config = like(examples.CREDENTIALS)
 
     station: str
     url: str = Field(

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from contracts.stations import CallFailed, CallSent, Said
-from services.api import history
+from services.api import examples, history
 from services.api.access import Reader
 from services.api.backends import Behind
+from services.api.examples import like
 from services.api.history import NEWEST, FramePlace, Kept
 from services.api.identities import existing
 from services.api.masking import masked
@@ -29,6 +30,8 @@ class Repair(BaseModel):
 
 class Frame(BaseModel):
     """A frame as it went over the wire."""
+
+    model_config = like(examples.FRAME)
 
     direction: Literal["received", "sent"]
     recorded_at: datetime = Field(description="when we had it")

@@ -8,11 +8,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from chassis import clickhouse, kafka
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+METHODS = ("DELETE", "GET", "HEAD", "POST", "PUT")
 
 CATALOGUE: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
@@ -138,9 +140,24 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    kind = BY_STATUS.get(error.status_code, "bad_request")
-    detail = f"there is nothing at {request.url.path}" if kind == "not_found" else str(error.detail)
-    return Problem(kind, detail, headers=error.headers).response()
+    match BY_STATUS.get(error.status_code, "bad_request"):
+        case "not_found":
+            return Problem("not_found", f"there is nothing at {request.url.path}: /docs says what there is").response()
+        case "method_not_allowed":
+            known = ", ".join(_methods(request))
+            return Problem("method_not_allowed", f"it knows {known}", headers={"Allow": known}).response()
+        case kind:
+            return Problem(kind, str(error.detail), headers=error.headers).response()
+
+
+def _methods(request: Request) -> list[str]:
+    """Return what the thing at this path can be asked: several routes share a path (RFC 9110 §10.2.1)."""
+    return [method for method in METHODS if _answers(request, method)]
+
+
+def _answers(request: Request, method: str) -> bool:
+    scope = dict(request.scope) | {"method": method}
+    return any(route.matches(scope)[0] == Match.FULL for route in request.app.routes)
 
 
 async def _validation(_: Request, error: Exception) -> Response:

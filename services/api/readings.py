@@ -6,9 +6,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from services.api import history
+from services.api import examples, history
 from services.api.access import Reader
 from services.api.backends import Behind
+from services.api.examples import like
 from services.api.history import FIRST, ReadingPlace
 from services.api.masking import masked_text
 from services.api.pages import After, Limit, Page, cut, decode, linked
@@ -20,6 +21,8 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"], responses=answers(4
 
 class Reading(BaseModel):
     """One value of a meter (OCPP 1.6 §7.43)."""
+
+    model_config = like(examples.READING)
 
     at: datetime = Field(description="by the station's clock")
     evse: int

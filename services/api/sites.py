@@ -11,10 +11,12 @@ from chassis import clock
 from contracts import reference, tables
 from contracts.event import SiteId
 from contracts.requests import Delete, PutSite
+from services.api import examples
 from services.api.access import Admin, Reader
 from services.api.backends import Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Acting, Wish, delete, put, row_of
+from services.api.examples import like
 from services.api.identities import Currency, Identity, Text, TimeZone, existing
 from services.api.pages import After, Limit, Page, after_id, cut, linked
 from services.api.problems import Problem, answers, not_found
@@ -58,6 +60,8 @@ class SiteWish(BaseModel):
 
 class Site(BaseModel):
     """A place with stations. Its zone says when its days begin."""
+
+    model_config = like(examples.SITE)
 
     id: str
     name: str

@@ -13,10 +13,12 @@ from contracts.authorizations import TokenStatus
 from contracts.event import SiteId, StationId
 from contracts.requests import Delete, PutStation
 from contracts.stations import Protocol
+from services.api import examples
 from services.api.access import Admin, Reader
 from services.api.backends import Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Acting, Wish, delete, put, row_of
+from services.api.examples import like
 from services.api.identities import Identity, Text, existing
 from services.api.pages import After, Limit, Page, after_id, cut, linked
 from services.api.problems import answers, not_found
@@ -181,6 +183,8 @@ class Inventory(BaseModel):
 
 class Station(BaseModel):
     """A station: what the directory says of it, and what it does and says."""
+
+    model_config = like(examples.STATION)
 
     id: str
     site: str | None

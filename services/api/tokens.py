@@ -13,10 +13,12 @@ from chassis.secrets import CannotOpen, Secrets, fold, mask
 from contracts import reference, tables
 from contracts.event import Sealed, TenantId, TokenId
 from contracts.requests import Delete, PutToken
+from services.api import examples
 from services.api.access import Caller, Operator, Reader
 from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Act, Acting, Wish, delete, put, row_of
+from services.api.examples import like
 from services.api.identities import Text, existing
 from services.api.pages import After, Limit, Page, after_id, cut, decode, linked
 from services.api.problems import Problem, answers, invalid, not_found
@@ -95,6 +97,8 @@ class Search(BaseModel):
 class Token(BaseModel):
     """An id token. Everything but this list and the frames calls it by its id."""
 
+    model_config = like(examples.TOKEN)
+
     id: str
     uid: str | None = Field(description="only with the scope tokens:read, and if it is known")
     masked_uid: str = Field(description="enough to recognise it, too little to charge with")
@@ -112,12 +116,16 @@ class Token(BaseModel):
 class Found(BaseModel):
     """What a search found."""
 
+    model_config = like(examples.FOUND)
+
     token_id: str = Field(description="the id of this uid, whether it is registered or not")
     token: Token | None
 
 
 class UnknownToken(BaseModel):
     """A token that was presented, and that nobody has registered."""
+
+    model_config = like(examples.UNKNOWN_TOKEN)
 
     token_id: str
     masked_uid: str

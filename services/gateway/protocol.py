@@ -244,6 +244,7 @@ class Connection:
         if ask is None:
             return Unread(frame, "an error that answers no call of ours", (*violations, Violation("T-44")))
         code, description = [*(normalise.string(part) or "" for part in rest[:2]), "", ""][:2]
+        code, description = _masked(ask.secret, code), _masked(ask.secret, description)
         return Refused(ask, code, description[:255], _without(ask.secret, frame), late)
 
     def _settle(self, raw: bytes) -> tuple[Ask | None, bool]:
@@ -278,4 +279,13 @@ def _of_id(id: bytes) -> tuple[Violation, ...]:
 
 def _without(secret: str, frame: Frame) -> Frame:
     """Stations echo what they were asked: what is secret is not kept (architecture §7)."""
-    return Frame(frame.text.replace(secret, "***"), frame.base64) if secret else frame
+    if not secret:
+        return frame
+    if frame.base64 is not None:
+        return Frame(base64=re.sub(re.escape(secret.encode()), b"***", frame.base64, flags=re.IGNORECASE))
+    return Frame(_masked(secret, frame.text))
+
+
+def _masked(secret: str, text: str) -> str:
+    """Return `text` without what is secret, in whatever letters it is said."""
+    return re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE) if secret else text

@@ -127,6 +127,7 @@ class Gateway:
         self._passwords = Passwords()
         self._handshakes = Bucket(pace.handshakes, pace.burst)
         self._failures = Failures(burst=pace.failures)
+        self._told = Bucket(1, 20)
         self._started_at = clock.now()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,12 +150,20 @@ class Gateway:
             socket.admission = await self._admit(address_of(socket), request)
         except Refusal as refusal:
             metrics.GATEWAY_CONNECTS.labels(refusal.result).inc()
+            self._say_refused(socket, request, refusal)
             response = socket.respond(refusal.status, f"{refusal.status.phrase}\n")
             for name, value in refusal.headers.items():
                 response.headers[name.replace("_", "-")] = value
             return response
         metrics.GATEWAY_CONNECTS.labels("accepted").inc()
         return None
+
+    def _say_refused(self, socket: ServerConnection, request: Request, refusal: Refusal) -> None:
+        """Tell whoever sets a station up what it fails at; a storm does not fill the log."""
+        if self._told.take(self._loop.time()):
+            named = handshake.identities(request.path, None)[:1]
+            identity = repr(named[0][:64]) if named else "none"
+            lines.info("refused", why=refusal.result, station=identity, status=refusal.status.value, of=address_of(socket))
 
     def select_subprotocol(self, socket: ServerConnection, _: object) -> Subprotocol | None:
         """Echo the chosen subprotocol in the station's spelling."""

@@ -314,7 +314,14 @@ class Heard:
         return None
 
     def plausible(self, at: datetime | None) -> datetime | None:
-        """Note a time that cannot be right: it is kept all the same, for it tells a repetition from something new (X-43)."""
+        """Note a time that cannot be right: it is kept all the same, for it tells a repetition from something new (X-43).
+
+        A clock that has never been set shows its first moment again and again, which tells nothing; and what lies at the
+        edge of the calendar cannot be said in UTC. Neither is a time.
+        """
+        if at is not None and not UNSET_CLOCK < at < END_OF_TIME:
+            self.note("X-43", "a clock that has never been set")
+            return None
         if at is not None and not OLDEST <= at <= self.received + timedelta(days=1):
             self.note("X-43", "the station's clock is wrong")
         return at
@@ -322,6 +329,8 @@ class Heard:
 
 NOTHING = frozenset({"null", "NULL", "None"})
 OLDEST = datetime(2015, 1, 1, tzinfo=UTC)
+UNSET_CLOCK = datetime(1970, 1, 1, tzinfo=UTC)
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def booted(heard: Heard, said: BootNotification) -> StationBooted:

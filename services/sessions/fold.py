@@ -122,7 +122,9 @@ def _ended(state: Station, event: SessionEnded | SessionCorrected) -> Station:
     session = state.session(event.session)
     if not isinstance(session, Begun):
         return state
-    return _closed(state, Ended(**_kept(session), stopped_at=event.at, stop_wh=event.meter_wh))
+    guessed = event.transaction is not None and not session.is_called(event.transaction)
+    ended = Ended(**_kept(session), stopped_at=event.at, stop_wh=event.meter_wh, guessed=guessed)
+    return _closed(replace(state, past=past.stop(state.past, session.id)), ended)
 
 
 def _presumed(state: Station, event: SessionPresumedEnded) -> Station:

@@ -1,7 +1,7 @@
-"""Past starts, so that a repetition is known for one long after its session has been forgotten (X-10).
+"""Past starts, so that a repetition is known for one long after its session has been forgotten (X-10, X-11).
 
-One row of 37 bytes each: 16 bytes that digest what the start said, the session's uuid, the transaction id, the status that
-the station has been told. A row is only pushed out by `KEPT` newer starts of the same station, which a station delivers after the one it
+One row of 37 bytes each: 16 bytes that digest what the start said, the session's uuid, the transaction id, and in a byte the
+status that the station has been told and whether the stop has been heard. A row is only pushed out by `KEPT` newer starts of the same station, which a station delivers after the one it
 still repeats: 512 are three months at six a day, and take 25 KiB of the state's JSON.
 """
 
@@ -18,7 +18,9 @@ from contracts.stations import TransactionStarted
 
 KEPT = 512
 ROW = struct.Struct(">16s16sIB")
-SESSION = 16
+SESSION, TRANSACTION = 16, 32
+STOPPED = 0x80
+"""In the byte of the status: the stop has been heard."""
 STATUSES: tuple[TokenStatus | None, ...] = (None, *get_args(TokenStatus))
 """By their number in a row; only ever appended to."""
 
@@ -29,6 +31,7 @@ class Past(NamedTuple):
     session: SessionId
     transaction: TransactionId | None
     status: TokenStatus | None
+    stopped: bool = False
 
 
 def digest(start: TransactionStarted | SessionStarted, meter_wh: int | None) -> bytes:
@@ -40,11 +43,25 @@ def digest(start: TransactionStarted | SessionStarted, meter_wh: int | None) -> 
 def find(past: bytes, said: bytes) -> Past | None:
     """Return the start that said the same."""
     at = _row(past, said, 0)
-    if at is None:
+    return None if at is None else _read(past, at)
+
+
+def called(past: bytes, transaction: TransactionId) -> Past | None:
+    """Return the newest start that was given this transaction id."""
+    if not (number := _number(transaction)):
         return None
+    key = struct.pack(">I", number)
+    return next((_read(past, at) for at in reversed(_rows(past)) if past.startswith(key, at + TRANSACTION)), None)
+
+
+def _read(past: bytes, at: int) -> Past:
     _, session, transaction, status = ROW.unpack_from(past, at)
     name = TransactionId(str(transaction)) if transaction else None
-    return Past(SessionId(str(UUID(bytes=session))), name, STATUSES[status])
+    return Past(SessionId(str(UUID(bytes=session))), name, STATUSES[status & ~STOPPED], bool(status & STOPPED))
+
+
+def _rows(past: bytes) -> range:
+    return range(0, len(past), ROW.size)
 
 
 def add(past: bytes, said: bytes, session: SessionId, transaction: TransactionId) -> bytes:
@@ -63,7 +80,19 @@ def rename(past: bytes, session: SessionId, transaction: TransactionId) -> bytes
     return _changed(past, session, transaction=_number(transaction))
 
 
-def _changed(past: bytes, session: SessionId, *, transaction: int | None = None, status: int | None = None) -> bytes:
+def stop(past: bytes, session: SessionId) -> bytes:
+    """Return `past` with the stop of a session heard."""
+    return _changed(past, session, stopped=True)
+
+
+def _changed(
+    past: bytes,
+    session: SessionId,
+    *,
+    transaction: int | None = None,
+    status: int | None = None,
+    stopped: bool = False,
+) -> bytes:
     key = UUID(session).bytes
     at = _row(past, key, SESSION)
     if at is None:
@@ -73,7 +102,7 @@ def _changed(past: bytes, session: SessionId, *, transaction: int | None = None,
         said,
         key,
         old_transaction if transaction is None else transaction,
-        old_status if status is None else status,
+        (old_status & ~STOPPED if status is None else status) | (old_status & STOPPED) | (STOPPED if stopped else 0),
     )
     return past[:at] + row + past[at + ROW.size :]
 

@@ -70,10 +70,11 @@ class Presumed(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
 
 
 class Ended(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """Its stop has been heard."""
+    """Its stop has been heard. `guessed`: that stop did not name it, so one that does counts instead (X-23)."""
 
     stopped_at: Instant
     stop_wh: int | None = None
+    guessed: bool = False
 
 
 class Quarantined(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

@@ -13,6 +13,7 @@ from contracts.sessions import (
     StopRepeated,
 )
 from contracts.stations import Reading, TransactionEnded
+from services.sessions import past
 from services.sessions.decisions import charging_over, decided
 from services.sessions.fold import evolve
 from services.sessions.heard import Heard, can_wait
@@ -28,6 +29,7 @@ from services.sessions.state import (
     Quarantined,
     Session,
     Station,
+    is_name,
 )
 
 Stop = Heard[TransactionEnded]
@@ -49,6 +51,12 @@ REASONS = {
 """OCPP 1.6 §7.36."""
 
 
+class Forgotten(NamedTuple):
+    """A session so long over that only its names are remembered, and that its stop has been heard."""
+
+    id: SessionId
+
+
 class Unmatched(NamedTuple):
     """No session can be told to be the one that a stop ends."""
 
@@ -67,12 +75,14 @@ def stop(state: Station, heard: Stop) -> list[Event]:
     return events
 
 
-def matching(state: Station, said: TransactionEnded) -> Session | Unmatched:
+def matching(state: Station, said: TransactionEnded) -> Session | Forgotten | Unmatched:
     """Return the session that a stop is about: by its id, by having been said before, or as the only one that fits (X-12)."""
     if named := state.called(said.transaction):
         return named
     if ended := next((session for session in state.closed if _says_again(session, said)), None):
         return ended
+    if is_name(said.transaction) and (over := past.called(state.past, said.transaction)) and over.stopped:
+        return Forgotten(over.session)
     candidates = [session for session in state.open if _fits(session, said)]
     if len(candidates) == 1:
         return candidates[0]
@@ -100,13 +110,15 @@ def _fits(session: Charging, said: TransactionEnded) -> bool:
     return session.started_at <= said.at and said.token in {None, session.token} and risen
 
 
-def _effect(match: Session | Unmatched, heard: Stop) -> list[Event]:
+def _effect(match: Session | Forgotten | Unmatched, heard: Stop) -> list[Event]:
     match match:
         case Charging():
             return [*_taken(match, heard), _ended(match, heard), *charging_over(match, heard.event.at, heard.event)]
         case Presumed():
             return [*_taken(match, heard), _corrected(match, heard)]
-        case Ended() | Quarantined():
+        case Ended(guessed=True) if match.is_called(heard.event.transaction) and not _same(match, heard.event):
+            return [*_taken(match, heard), _corrected(match, heard)]
+        case Ended() | Quarantined() | Forgotten():
             return [_repeated(match, heard)]
         case Unmatched():
             return _quarantined(match, heard)
@@ -195,7 +207,7 @@ def reason_of(said: TransactionEnded) -> tuple[str, str]:
     return (said.reason, "") if said.reason in REASONS else ("Other", said.reason)
 
 
-def _repeated(session: Ended | Quarantined, heard: Stop) -> StopRepeated:
+def _repeated(session: Ended | Quarantined | Forgotten, heard: Stop) -> StopRepeated:
     said = heard.event
     return StopRepeated(
         at=said.at,
@@ -203,7 +215,7 @@ def _repeated(session: Ended | Quarantined, heard: Stop) -> StopRepeated:
         station=said.station,
         session=session.id,
         report=heard.id,
-        differs=not _same(session, said),
+        differs=not isinstance(session, Forgotten) and not _same(session, said),
         meter_wh=known(said.meter_wh),
     )
 

@@ -260,9 +260,18 @@ def test_the_end_of_a_connection_abandons_its_calls_t46(connection: Connection) 
 def test_what_is_secret_in_our_call_is_not_kept_in_its_answer(connection: Connection) -> None:
     connection.ask(ask("a", secret="04A1B2C3"))
     connection.next_ask(NOON)
-    refused = connection.receive(b'[4,"a","GenericError","",{"idTag":"04A1B2C3"}]')
+    refused = connection.receive(b'[4,"a","GenericError","no 04A1B2C3 here",{"idTag":"04a1b2c3"}]')
     assert isinstance(refused, Refused)
-    assert refused.frame == Frame('[4,"a","GenericError","",{"idTag":"***"}]')
+    assert refused.frame == Frame('[4,"a","GenericError","no *** here",{"idTag":"***"}]')
+    assert refused.description == "no *** here"
+
+
+def test_what_is_secret_is_not_kept_where_bytes_are_no_utf_8(connection: Connection) -> None:
+    connection.ask(ask("a", secret="04A1B2C3"))
+    connection.next_ask(NOON)
+    answered = connection.receive(b'[3,"a",{"status":"Accepted","who":"04a1b2c3\xe9"}]')
+    assert isinstance(answered, Answered)
+    assert answered.frame == Frame(base64=b'[3,"a",{"status":"Accepted","who":"***\xe9"}]')
 
 
 def test_our_calls_have_four_elements() -> None:

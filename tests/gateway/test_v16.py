@@ -200,6 +200,9 @@ def test_a_start_that_says_nothing_is_still_a_start() -> None:
         ("soon", NOON, True, ["X-42"]),
         ("1970-01-01T00:03:12Z", datetime(1970, 1, 1, 0, 3, 12, tzinfo=UTC), False, ["X-43"]),
         ("2026-01-03T12:00:00Z", NOON + timedelta(days=2), False, ["X-43"]),
+        ("1970-01-01T00:00:00Z", NOON, True, ["X-43"]),
+        ("0001-01-01T00:00:00+01:00", NOON, True, ["X-43"]),
+        ("9999-12-31T23:59:59-01:00", NOON, True, ["X-43"]),
     ],
 )
 def test_a_start_has_the_stations_time_x42_x43_c070(said: str, at: datetime, ours: bool, violations: list[str]) -> None:

@@ -61,6 +61,12 @@ def test_what_happens_says_where_to_look() -> None:
     assert "08:00:00 DEMO-01 does thing 00   see '/v1/stations/DEMO-01'" in drawn(Row(STATION, SESSION))
 
 
+def test_a_narrow_terminal_shows_the_whole_path_and_less_of_the_sentence() -> None:
+    happening = Happening("08:00:00", "DEMO-01", "does what takes many words to tell", "/v1/stations/DEMO-01")
+    assert happening.within(60) == "08:00:00 DEMO-01 does what tak…   see '/v1/stations/DEMO-01'"
+    assert happening.within(200) == str(happening)
+
+
 def test_a_low_terminal_shows_what_fits_and_says_so() -> None:
     rows = [Row(STATION | {"id": f"DEMO-{number:02}"}, None) for number in range(20)]
     low = drawn(*rows, height=24, happenings=9)

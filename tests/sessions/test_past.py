@@ -35,6 +35,22 @@ def test_what_was_told_and_the_last_name_are_remembered() -> None:
     assert past.find(table, SAID) == Past(ONE, TransactionId("1073741999"), "Blocked")
 
 
+def test_a_start_is_found_by_its_name_and_whether_it_was_stopped() -> None:
+    table = past.stop(added(300), session_of("255"))
+    table = past.tell(table, session_of("255"), "Blocked")
+    assert past.called(table, TransactionId("255")) == Past(session_of("255"), TransactionId("255"), "Blocked", True)
+    assert past.called(table, TransactionId("256")) == Past(session_of("256"), TransactionId("256"), None)
+    assert past.called(table, TransactionId("301")) is None
+    assert past.called(table, TransactionId("-1")) is None
+
+
+def test_of_two_starts_with_one_name_the_newer_is_found() -> None:
+    table = past.rename(added(3), session_of("3"), TransactionId("1"))
+    found = past.called(table, TransactionId("1"))
+    assert found is not None
+    assert found.session == session_of("3")
+
+
 def test_a_name_the_station_made_up_is_not_kept() -> None:
     for name in ("a-b-c", str(2**31), "9" * 11, "٧"):
         assert past.find(past.add(b"", SAID, ONE, TransactionId(name)), SAID) == Past(ONE, None, None)

@@ -1,5 +1,7 @@
 """Stops: M-05, X-11, X-12, X-26, X-33, X-41, X-45."""
 
+from typing import Any
+
 import pytest
 
 from contracts.event import TransactionId
@@ -15,6 +17,8 @@ from contracts.sessions import (
 )
 from contracts.stations import Sample
 from services.sessions import domain
+from services.sessions.heard import Heard
+from services.sessions.state import ENDED
 from tests.given import given
 from tests.sessions.says import (
     ACME,
@@ -98,6 +102,33 @@ def test_x_11_a_repeated_stop_without_a_register_does_not_differ() -> None:
 
 def test_a_record_heard_twice_is_heard_once() -> None:
     assert Heeded(start(), stop()).hear(stop()) == []
+
+
+def test_x_11_a_stop_said_again_long_after_waits_in_no_quarantine() -> None:
+    """Its session has been forgotten, but not that it was stopped."""
+    log = Heeded()
+    for number in range(1, ENDED + 3):
+        log.hear(start(f"start {number}", minutes=number * 100, meter_wh=number * 1000))
+        log.hear(stop(f"stop {number}", transaction=str(number), minutes=number * 100 + 50, meter_wh=number * 1000 + 9))
+    assert log.state.session(session_of("start 1")) is None
+    repeated = only(log.hear(stop("again", transaction="1", minutes=150, meter_wh=1009)), StopRepeated)
+    assert (repeated.session, repeated.differs, repeated.meter_wh) == (session_of("start 1"), False, 1009)
+
+
+@pytest.mark.parametrize("guess", [start(), stop("swapped", transaction="-1", meter_wh=3000, minutes=30)])
+def test_x_23_a_stop_that_names_its_session_counts_instead_of_a_guess(guess: Heard[Any]) -> None:
+    """Whether the session was matched with a stop that came after it, or paired with one that came before."""
+    other = stop("guessed", transaction="-1", meter_wh=3000, minutes=30) if guess.id == "start" else start()
+    log = Heeded(guess, other)
+    assert log.one(SessionEnded).energy_wh == 2000
+    corrected = only(log.hear(stop()), SessionCorrected)
+    assert (corrected.session, corrected.energy_wh, corrected.flags) == (log.one(SessionStarted).session, 7000, ())
+    assert kinds(log.hear(stop("again", meter_wh=9000))) == ["StopRepeated"], "the first that names it counts"
+
+
+def test_x_23_a_guess_that_was_right_is_left_as_it_is() -> None:
+    log = Heeded(start(), stop("guessed", transaction="-1"))
+    assert kinds(log.hear(stop())) == ["StopRepeated"]
 
 
 def test_x_11_the_real_stop_of_a_corrected_session_counts_once() -> None:

@@ -1,0 +1,130 @@
+"""What answers look like: examples for the description, of one station at one harbour."""
+
+from typing import Any
+
+from pydantic import ConfigDict
+
+NOON = "2026-03-01T12:00:00Z"
+TOKEN_ID = "9f86d081884c7d659a2feaa0c55ad015"  # noqa: S105 - an id, which opens nothing
+
+SITE = {
+    "id": "harbour",
+    "name": "Harbour car park",
+    "time_zone": "Europe/Oslo",
+    "currency": "NOK",
+    "address": "Havnegata 1, 0150 Oslo",
+    "latitude": 59.9075,
+    "longitude": 10.7531,
+    "version": 1,
+    "changed_at": NOON,
+}
+STATUS = {"status": "Charging", "error_code": "NoError", "info": None, "vendor_error_code": None, "since": NOON}
+CONNECTOR = {"id": 1, "type": "IEC_62196_T2", "max_w": 22000, "declared": True, "status": STATUS}
+STATION = {
+    "id": "RDAM 123",
+    "site": "harbour",
+    "name": "Left of the gate",
+    "tags": ["ac"],
+    "security_profile": 1,
+    "protocol": None,
+    "has_password": True,
+    "boot_answer": "Accepted",
+    "heartbeat_s": 300,
+    "when_undecided": "Accepted",
+    "version": 2,
+    "changed_at": NOON,
+    "online": True,
+    "connection": {
+        "online": True,
+        "since": NOON,
+        "protocol": "ocpp1.6",
+        "security_profile": 1,
+        "remote_address": "203.0.113.17",
+        "gateway": "gateway-0",
+        "closed": None,
+    },
+    "inventory": {
+        "vendor": "Example",
+        "model": "One",
+        "serial_number": "EX-0017",
+        "firmware_version": "1.4.2",
+        "iccid": None,
+        "imsi": None,
+        "meter_type": None,
+        "meter_serial_number": None,
+        "boot_status": "Accepted",
+        "last_boot_at": NOON,
+    },
+    "status": STATUS | {"status": "Available"},
+    "evses": [{"id": 1, "code": "NO*VST*E0001*1", "declared": True, "connectors": [CONNECTOR]}],
+}
+CREDENTIALS = {
+    "station": "RDAM 123",
+    "url": "wss://ocpp.example.com/ocpp/RDAM%20123",
+    "username": "RDAM 123",
+    "password": "k7Qm2ZtRw9XbHc4NvJ8e",
+    "version": 2,
+}
+FRAME: dict[str, Any] = {
+    "direction": "received",
+    "recorded_at": NOON,
+    "at": NOON,
+    "meaning": "HeartbeatReceived",
+    "text": '[2,"18","Heartbeat",{}]',
+    "base64": None,
+    "masked": False,
+    "command": None,
+    "violations": [],
+    "epoch": 34,
+    "offset": 48,
+}
+TOKEN = {
+    "id": TOKEN_ID,
+    "uid": "04A2B3C4D5E6F7",
+    "masked_uid": "04…F7",
+    "has_uid": True,
+    "status": "active",
+    "valid_from": None,
+    "valid_until": "2030-12-31T23:00:00Z",
+    "group": "FLEET-7",
+    "concurrent": False,
+    "label": "van 12",
+    "version": 1,
+    "changed_at": NOON,
+}
+FOUND = {"token_id": TOKEN_ID, "token": TOKEN}
+UNKNOWN_TOKEN = {
+    "token_id": TOKEN_ID,
+    "masked_uid": "04…F7",
+    "station": "RDAM 123",
+    "purpose": "authorize",
+    "seen_at": NOON,
+}
+READING = {
+    "at": NOON,
+    "evse": 1,
+    "connector": 1,
+    "measurand": "Energy.Active.Import.Register",
+    "value": "8000",
+    "unit": "Wh",
+    "phase": None,
+    "context": "Sample.Periodic",
+    "location": "Outlet",
+    "signed": False,
+    "recorded_at": NOON,
+}
+ACCESS_KEY = {
+    "id": "4be19f0a62c7",
+    "tenant": "default",
+    "scopes": ["operate", "tokens:read"],
+    "label": "back office",
+    "version": 1,
+    "changed_at": NOON,
+}
+SHOWN_KEY = ACCESS_KEY | {"key": "vs_4be19f0a62c7_…"}
+ME = {"tenant": "default", "key_id": "4be19f0a62c7", "scopes": ["operate", "read", "tokens:read"]}
+
+
+def like(example: dict[str, Any]) -> ConfigDict:
+    """Return the configuration of a model that is described by an example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
