@@ -52,6 +52,8 @@ __all__ = [
 ]
 
 MIB = 1 << 20
+RECORD_LIMIT = 4 * MIB
+"""Of a record's bytes: a frame of 1 MiB stands in its report twice, as it came and as what it says."""
 DAY_MS = 86_400_000
 PARKED_DAYS = 90
 REQUEST_TIMEOUT_MS = 15_000
@@ -132,7 +134,7 @@ def transactional_producer(settings: Settings, transactional_id: str) -> AIOKafk
         transaction_timeout_ms=settings.transaction_timeout_ms,
         retry_backoff_ms=4,  # Kafka 4 refuses for a moment, while the last transaction's marker is written
         max_batch_size=MIB,
-        max_request_size=2 * MIB,  # of a record: what is put aside carries more headers than when it came
+        max_request_size=RECORD_LIMIT + MIB,  # what is put aside carries more headers than when it came
         compression_type="lz4",
     )
 
@@ -238,14 +240,15 @@ async def _put_down(producer: AIOKafkaProducer) -> None:
 
 
 def _topic_settings(topic: Topic[Any]) -> dict[str, str]:
+    size = {"max.message.bytes": str(RECORD_LIMIT)}
     if topic.compacted:
-        return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.3"}
-    return {"retention.ms": str(topic.kept_days * DAY_MS if topic.kept_days else -1)}
+        return size | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.3"}
+    return size | {"retention.ms": str(topic.kept_days * DAY_MS if topic.kept_days else -1)}
 
 
 def all_topics() -> dict[str, dict[str, str]]:
     """Return every topic of the deployment, without prefix, and its settings in Kafka."""
-    parked = {"retention.ms": str(PARKED_DAYS * DAY_MS), "max.message.bytes": str(2 * MIB)}
+    parked = {"retention.ms": str(PARKED_DAYS * DAY_MS), "max.message.bytes": str(RECORD_LIMIT + MIB)}
     return (
         {topic.name: _topic_settings(topic) for topic in CATALOGUE}
         | {f"{topic.name}.unread": parked for topic in CATALOGUE}
@@ -367,6 +370,7 @@ class Log:
             enable_idempotence=True,
             acks="all",
             max_batch_size=MIB,  # with the default, the waiters of a full batch all wake at once
+            max_request_size=RECORD_LIMIT,
             linger_ms=self._linger_ms,
             compression_type="lz4",
             retry_backoff_ms=20,

@@ -35,7 +35,7 @@ from contracts.topics import CATALOGUE, Topic
 MAX_RECORDS = 500
 LINGER_S = 0.05
 STATE_LIMIT = 128 * 1024
-OUTPUT_LIMIT = 1_000_000
+OUTPUT_LIMIT = 3_500_000
 OFFSETS = b"~offsets"
 PARKED = b"~parked/"
 OFFSETS_AT_LEAST_EVERY_S = 60
@@ -283,7 +283,7 @@ class Partition:
         while not self.stopping.is_set():
             PROGRESS.beat(self._name)
             records = await self._read()
-            due = await self._due() if not records else []
+            due = await self._due()
             if not records and not due:
                 await self._commit(producer, Outcome(offsets=dict(self.held.offsets)))
                 continue
@@ -417,7 +417,7 @@ class Partition:
                 continue
             self._hear(record, outcome, park=park)
         for deadline, key in due:
-            if not self.is_parked(key, outcome) and key not in refused:
+            if key not in refused and self._is_still_due(key, deadline, outcome):
                 cause = derived_id(f"{key.decode()}/{deadline.isoformat()}", self.stream.name, "tick")
                 message = Message(Ticked(at=deadline), cause, clock.now())
                 self._guarded(None, key, message, None, outcome, park=park)
@@ -426,6 +426,14 @@ class Partition:
             key = next(iter(large))
             raise RuleFailed(None, key, StateTooLarge(f"more than {STATE_LIMIT} bytes"))
         return outcome
+
+    def _is_still_due(self, key: bytes, deadline: datetime, outcome: Outcome) -> bool:
+        """Whether what the same batch has said has not moved the deadline, or parked its key."""
+        if self.is_parked(key, outcome) or not self.stream.deadline:
+            return False
+        state = outcome.states.get(key, self.held.states.get(key))
+        now = None if state is None else self.stream.deadline(state, self.loop.copies)
+        return now is not None and now <= deadline
 
     @staticmethod
     def _too_large(outcome: Outcome) -> frozenset[bytes]:

@@ -17,25 +17,30 @@ class ToGateway(OfStation, frozen=True, kw_only=True):
     epoch: int
 
 
-class AuthorizeAnswered(ToGateway, frozen=True, kw_only=True):
-    """The answer to `TokenPresented`."""
+class Answer(ToGateway, frozen=True, kw_only=True):
+    """What a call of the station's is answered."""
 
     message_id: str
+    report: str = ""
+    """The `ce_id` of the call: a station may use a message id again for another call (T-42)."""
+
+
+class AuthorizeAnswered(Answer, frozen=True, kw_only=True):
+    """The answer to `TokenPresented`."""
+
     info: TokenInfo
 
 
-class StartAnswered(ToGateway, frozen=True, kw_only=True):
+class StartAnswered(Answer, frozen=True, kw_only=True):
     """The answer to `TransactionStarted`: always with a transaction id, whatever the status."""
 
-    message_id: str
     transaction: TransactionId
     info: TokenInfo
 
 
-class StopAnswered(ToGateway, frozen=True, kw_only=True):
+class StopAnswered(Answer, frozen=True, kw_only=True):
     """The answer to `TransactionEnded`; `info` only where the stop named a token."""
 
-    message_id: str
     info: TokenInfo | None = None
 
 

@@ -128,6 +128,7 @@ def answer(asked: Asked, decided: TokenDecided) -> list[AuthorizeAnswered]:
                     reply_to=report.reply_to,
                     epoch=report.epoch,
                     message_id=report.message_id,
+                    report=asked.message.id,
                     info=decided.info,
                 )
             ]

@@ -346,7 +346,7 @@ class StationConnection:
         if isinstance(head.report, CallRefused):
             metrics.OCPP_ERRORS.labels(head.report.code).inc()
             return self._protocol.refuse(head.call, head.report.code, head.report.description)
-        if head.payload is None and head.is_due:
+        if head.payload is None and head.is_due and not self.is_closing:
             await self._give_up(head)
         return None if head.payload is None else self._protocol.answer(head.call, head.payload)
 
@@ -380,6 +380,7 @@ class StationConnection:
                 and not waiting.given_up
                 and waiting.report is not None
                 and waiting.report.message_id == decision.message_id
+                and decision.report in ("", waiting.id)
                 and DECIDES.get(type(waiting.report)) is type(decision)
             ):
                 waiting.payload = v16.decided(decision)

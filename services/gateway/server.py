@@ -163,7 +163,9 @@ class Gateway:
         if self._told.take(self._loop.time()):
             named = handshake.identities(request.path, None)[:1]
             identity = repr(named[0][:64]) if named else "none"
-            lines.info("refused", why=refusal.result, station=identity, status=refusal.status.value, of=address_of(socket))
+            lines.info(
+                "refused", why=refusal.result, station=identity, status=refusal.status.value, of=address_of(socket)
+            )
 
     def select_subprotocol(self, socket: ServerConnection, _: object) -> Subprotocol | None:
         """Echo the chosen subprotocol in the station's spelling."""
@@ -472,7 +474,7 @@ class Gateway:
         """Refuse new stations and send away those that are here, in slices."""
         self._draining = True
         deadline = self._loop.time() + self._pace.drained_within
-        while self._live and self._loop.time() < deadline:
+        while (self._live or self._opening) and self._loop.time() < deadline:
             await self._close_all("draining", lambda: True)
             await asyncio.sleep(0.05)
 

@@ -136,6 +136,7 @@ def start_answered(
         reply_to=to.reply_to,
         epoch=to.epoch,
         message_id=to.message_id,
+        report=to.report,
         transaction=transaction,
         info=info,
     )
@@ -150,5 +151,6 @@ def stop_answered(to: Owed, info: TokenInfo, at: Instant, said: OfStation) -> St
         reply_to=to.reply_to,
         epoch=to.epoch,
         message_id=to.message_id,
+        report=to.report,
         info=info,
     )

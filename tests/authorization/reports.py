@@ -127,7 +127,7 @@ def decided(report: WithToken, info: TokenInfo, reason: str, version: int | None
             return replace(made, purpose="start", evse=evse, connector=connector, meter_wh=meter_wh)
 
 
-def answered(report: TokenPresented, info: TokenInfo) -> AuthorizeAnswered:
+def answered(report: TokenPresented, info: TokenInfo, id: str = "r1") -> AuthorizeAnswered:
     return AuthorizeAnswered(
         at=report.at,
         tenant=report.tenant,
@@ -136,6 +136,7 @@ def answered(report: TokenPresented, info: TokenInfo) -> AuthorizeAnswered:
         reply_to=report.reply_to,
         epoch=report.epoch,
         message_id=report.message_id,
+        report=id,
         info=info,
     )
 

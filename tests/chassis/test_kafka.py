@@ -197,7 +197,7 @@ async def test_an_append_returns_where_the_event_lies(settings: Settings) -> Non
 async def test_an_event_that_fits_no_record_says_so_and_the_next_one_is_appended(settings: Settings) -> None:
     async with appending(settings) as log:
         with pytest.raises(MessageSizeTooLargeError):
-            await log.append(STATIONS, heard("A", "x" * (2 << 20)), id="a1", source="/test")
+            await log.append(STATIONS, heard("A", "x" * (5 << 20)), id="a1", source="/test")
         await say(log, "A", "a2")
     assert await ids(settings) == ["a2"]
 

@@ -277,6 +277,29 @@ async def test_a_deadline_is_heard_as_a_tick_and_carries_its_own_time(settings: 
     assert not [event for event in ticked if event.station == "slow never"]
 
 
+async def test_a_deadline_is_heard_also_while_records_keep_arriving(settings: Settings, log: Log) -> None:
+    place = await say(log, toy.heartbeat("slow"), "h1")
+    others = [f"B{number}" for number in range(40)]
+    beside = [name for name in others if (await say(log, toy.heartbeat(name), name)).partition == place.partition]
+    stop = asyncio.Event()
+
+    async def talk() -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            await log.send(STATIONS, toy.read(beside[number % len(beside)]), id=f"b{number}", source="/test")
+            await asyncio.sleep(0.005)
+
+    async with running(toy.stream(), settings):
+        talking = asyncio.create_task(talk())
+        due = clock.now() + timedelta(seconds=1)
+        await say(log, toy.read("slow", at=due - timedelta(hours=1)), "s1")
+        await until(counted(settings, {"slow": [1, 1001]}), within=20)
+        assert not talking.done()
+        stop.set()
+        await talking
+
+
 async def test_events_that_mean_nothing_are_passed_over(settings: Settings, log: Log) -> None:
     await say(log, toy.heartbeat("A"), "h1")
     await say(log, toy.read("A"), "a1")

@@ -61,6 +61,7 @@ class Stage:
     def __init__(self, settings: Settings, gateway: Gateway, port: int, log: Log) -> None:
         self.gateway, self.port = gateway, port
         self.heard: list[StationEvent] = []
+        self._ids: list[str] = []
         self._settings, self._log = settings, log
         self._news = asyncio.Condition()
 
@@ -97,6 +98,11 @@ class Stage:
                 if len(found) >= number:
                     return found[number - 1]
                 await self._news.wait()
+
+    def ids(self, kind: type[StationEvent], identity: str) -> list[str]:
+        """Return the `ce_id` of each report of this kind and station."""
+        pairs = zip(self.heard, self._ids, strict=True)
+        return [id for event, id in pairs if isinstance(event, kind) and event.station == identity]
 
     def all(self, kind: type[E]) -> list[E]:
         return [event for event in self.heard if isinstance(event, kind)]
@@ -150,6 +156,7 @@ class Stage:
                 for records in polled.values():
                     for record in records:
                         event = STATIONS.decode(record.value)
+                        self._ids.append(dict(record.headers)["ce_id"].decode())
                         is_opened = isinstance(event, ConnectionOpened)
                         self.heard.append(msgspec.structs.replace(event, epoch=record.offset) if is_opened else event)
                 self._news.notify_all()

@@ -1,6 +1,7 @@
 """Stations at a gateway on a real Kafka; the test decides in the place of all other services."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -337,11 +338,22 @@ async def test_a_frame_too_large_closes_one_socket_c034(at: Stage) -> None:
     await other.close()
 
 
+async def test_a_stop_as_large_as_a_frame_may_be_is_kept_and_answered(at: Stage) -> None:
+    socket, opened = await at.connected()
+    values = [{"timestamp": "2026-01-01T12:00:00Z", "sampledValue": [{"value": "1"}]}] * 14_000
+    stop = {"transactionId": 7, "timestamp": "2026-01-01T12:00:00Z", "meterStop": 1, "transactionData": values}
+    frame = json.dumps([2, "x", "StopTransaction", stop], separators=(",", ":"))
+    assert 900_000 < len(frame) < 1 << 20
+    assert (await exchange(socket, frame))[2] == {}
+    assert (await at.said(TransactionEnded, opened.station)).frame.text == frame
+    await socket.close()
+
+
 async def test_a_report_too_large_for_the_log_closes_one_socket_c034(at: Stage) -> None:
     socket, _ = await at.connected()
     other, _ = await at.connected()
-    quotes = "\\n" * ((1 << 19) - 200)
-    await socket.send(f'[2,"x","DataTransfer",{{"vendorId":"v","data":"{quotes}"}}]')
+    controls = "\x01" * ((1 << 20) - 200)  # each takes six bytes in the log
+    await socket.send(f'[2,"x","DataTransfer",{{"vendorId":"v","data":"{controls}"}}]')
     assert (await closed(socket))[0] == 1009
     assert (await exchange(other, BOOT))[2]["status"] == "Accepted"
     await other.close()
@@ -772,3 +784,20 @@ async def test_an_independent_station_charges_tc003_tc010(at: Stage) -> None:
     listening.cancel()
     await asyncio.wait([listening])
     await socket.close()
+
+
+async def test_a_decision_on_another_call_under_the_same_id_is_not_taken_for_this_ones_t42(settings: Settings) -> None:
+    async with stage(settings, undecided_after=0.3) as at:
+        socket, opened = await at.connected()
+        await exchange(socket, '[2,"1","Authorize",{"idTag":"AAAA"}]')
+        first = await at.said(TokenPresented, opened.station)
+        at.gateway.undecided_after = 60
+        await socket.send('[2,"1","Authorize",{"idTag":"BBBB"}]')
+        second = await at.said(TokenPresented, opened.station, 2)
+        reports = at.ids(TokenPresented, opened.station)
+        for report, id, info in zip(
+            (first, second), reports, (TokenInfo("Accepted"), TokenInfo("Blocked")), strict=True
+        ):
+            await at.tell(AuthorizeAnswered(**at.reply(report, report=id, info=info)))
+        assert (await answer(socket))[2]["idTagInfo"]["status"] == "Blocked"
+        await socket.close()
