@@ -59,7 +59,7 @@ lint: .venv/installed ## ruff, mypy, import-linter
 
 .PHONY: test
 test: install test-tools ## set everything up and run every test
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: test-tools
 test-tools: # what the tests run besides: PostgreSQL and kubectl

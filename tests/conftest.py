@@ -1,7 +1,10 @@
 """Fixtures that every test may ask for: a real Kafka, a real ClickHouse, real SQL."""
 
+from typing import Any
+
 import pytest
 import structlog
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from tests.clickhouse_fixture import clickhouse, database, embedded
 from tests.kafka_fixture import broker, kafka, topic_prefix
@@ -21,10 +24,18 @@ WHOLE = ("tests/system/", "tests/local/", "tests/docs/")
 """Folders whose files run one after the other: each file starts whole systems, or all of them share one."""
 
 
+class Files(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands a whole file, or a whole folder of WHOLE, to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in WHOLE if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Files:
+    """Let files run beside each other, but not what shares a system."""
+    return Files(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the files run beside each other; the longest work begins first."""
-    for item in items:
-        path = item.nodeid.partition("::")[0]
-        group = next((folder for folder in WHOLE if path.startswith(folder)), path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Let the longest work begin first."""
     items.sort(key=lambda item: not item.nodeid.startswith(WHOLE))
