@@ -338,9 +338,18 @@ class Gateway:
             raise Unavailable(str(error)) from error
 
     async def append(self, event: StationEvent, id: str) -> Place:
-        """Put an event into the log and wait until it is acknowledged. Raises `Unavailable`."""
+        """Put an event of our own into the log and wait until it is acknowledged. Raises `Unavailable`.
+
+        One that is appended again, because it may not have landed, is the same to the last header but its trace.
+        """
         return await self._log.append(
-            STATIONS, event, id=id, source=SOURCE, traceparent=new_traceparent(), timeout=self._pace.append_within
+            STATIONS,
+            event,
+            id=id,
+            source=SOURCE,
+            traceparent=new_traceparent(),
+            recorded_at=event.at,
+            timeout=self._pace.append_within,
         )
 
     def interrupted(self) -> None:

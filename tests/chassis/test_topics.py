@@ -12,14 +12,14 @@ async def test_list_names_every_topic_as_it_is_in_the_cluster() -> None:
     code, out, error = await outcome("chassis.topics", "list", topic_prefix="mine.")
     assert (code, error) == (0, "")
     assert {line.split()[0] for line in out.splitlines()} == {f"mine.{name}" for name in all_topics()}
-    assert "mine.stations retention.ms=604800000" in out.splitlines()
-    assert any(line.startswith("mine.tokens cleanup.policy=compact") for line in out.splitlines())
+    assert "mine.stations max.message.bytes=4194304 retention.ms=604800000" in out.splitlines()
+    assert any(line.startswith("mine.tokens ") and "cleanup.policy=compact" in line for line in out.splitlines())
 
 
 def test_every_topic_of_the_catalogue_and_every_decider_has_what_it_needs() -> None:
     expected = {name for topic in CATALOGUE for name in (topic.name, f"{topic.name}.unread")}
     assert set(all_topics()) == expected | {f"{name}.{what}" for name in DECIDERS for what in ("state", "parked")}
-    assert all_topics()["sessions"] == {"retention.ms": "-1"}
+    assert all_topics()["sessions"] == {"max.message.bytes": "4194304", "retention.ms": "-1"}
 
 
 async def test_create_creates_them_and_says_how_many(kafka: str, topic_prefix: str) -> None:
