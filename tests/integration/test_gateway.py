@@ -17,6 +17,7 @@ import pytest_asyncio
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call, call_result
 from ocpp.v16.enums import Action, AuthorizationStatus, RegistrationStatus, RemoteStartStopStatus
+from structlog.testing import capture_logs
 
 from chassis.kafka import TopicPartition, create_topics, full, plain_consumer
 from chassis.secrets import Secrets
@@ -801,3 +802,15 @@ async def test_a_decision_on_another_call_under_the_same_id_is_not_taken_for_thi
             await at.tell(AuthorizeAnswered(**at.reply(report, report=id, info=info)))
         assert (await answer(socket))[2]["idTagInfo"]["status"] == "Blocked"
         await socket.close()
+
+
+async def test_whoever_sets_a_station_up_can_read_why_it_is_refused_but_no_password(settings: Settings) -> None:
+    async with stage(settings) as at:
+        record = station("refused CP")
+        await at.register(record)
+        with capture_logs() as logged:
+            await refused(at, record.id, path="/ocpp/refused%20CP", password=b"not the password")
+            await refused(at, "nope")
+    said = [(line["why"], line["station"], line["status"]) for line in logged if line["event"] == "refused"]
+    assert said == [("unauthorized", "'refused CP'", 401), ("unknown_station", "'nope'", 404)]
+    assert "not the password" not in str(logged)
