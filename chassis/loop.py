@@ -137,7 +137,8 @@ class Partition:
         self._offsets_kept: dict[str, int] = {}
         self._failing: list[float] = []
         self._order = {full(self.settings, topic.name): topic for topic in CATALOGUE if topic in self.stream.inputs}
-        self._places = [TopicPartition(name, number) for name in [*self._order, full(self.settings, loop.parked.name)]]
+        self._parked = TopicPartition(full(self.settings, loop.parked.name), number)
+        self._places = [*(TopicPartition(name, number) for name in self._order), self._parked]
         self._topic_of = {cls: topic for topic in (*self.stream.outputs, *self.stream.answers) for cls in topic.classes}
         self._answers = {cls for topic in self.stream.answers for cls in topic.classes}
         self._name = f"partition {number}"
@@ -421,7 +422,7 @@ class Partition:
                 cause = derived_id(f"{key.decode()}/{deadline.isoformat()}", self.stream.name, "tick")
                 message = Message(Ticked(at=deadline), cause, clock.now())
                 self._guarded(None, key, message, None, outcome, park=park)
-        outcome.written = {key: self.write_state(state) for key, state in outcome.states.items()}
+        self._write_states(outcome)
         if not park and (large := self._too_large(outcome)):
             key = next(iter(large))
             raise RuleFailed(None, key, StateTooLarge(f"more than {STATE_LIMIT} bytes"))
@@ -500,6 +501,9 @@ class Partition:
         outcome.outputs += outputs
         outcome.answers += answers
 
+    def _write_states(self, outcome: Outcome) -> None:
+        outcome.written = {key: self.write_state(state) for key, state in outcome.states.items()}
+
     def write_state(self, state: Any) -> bytes:
         """Return a state as its record's value."""
         return msgspec.json.encode(Kept(self.stream.version, msgspec.Raw(msgspec.json.encode(state))))
@@ -554,7 +558,7 @@ class Partition:
                 for sequence, (event, value, id, trace) in enumerate(outcome.outputs, self.held.sequence + 1):
                     await self._send_output(producer, event, value, id, trace, sequence)
                 for record, why in outcome.put_aside:
-                    await self._send_aside(producer, full(self.settings, self.loop.parked.name), record, why)
+                    await self._send_aside(producer, self._parked.topic, record, why)
                 for record, why in outcome.unread:
                     await self._send_aside(producer, full(self.settings, f"{record.topic.name}.unread"), record, why)
                 last = await self._send_states(producer, outcome, sequence)
@@ -617,7 +621,7 @@ class Partition:
         await producer.send(
             name, record.value, key=record.key, partition=self.number, headers=headers, timestamp_ms=record.timestamp_ms
         )
-        if name == full(self.settings, self.loop.parked.name):
+        if name == self._parked.topic:
             metrics.PARKED_RECORDS.labels(self.stream.name).inc()
 
     def _adopt(self, outcome: Outcome) -> None:
@@ -655,24 +659,24 @@ class Partition:
             for offset, original in batch:
                 try:
                     self._replay_one(original, outcome)
-                    outcome.written = {key: self.write_state(state) for key, state in outcome.states.items()}
                 except Exception as error:  # noqa: BLE001  (the repair did not repair it: it waits on, from here)
                     why = f"{type(error).__name__}: {error}"
                     log.error("still parked", key=_named(record.key), why=why, exc_info=error)
                     outcome.parked[record.key] = Parked(parked.since, why, offset)
+                    self._write_states(outcome)
                     await self._commit(producer, outcome)
                     return
             if not waiting:
                 outcome.parked[record.key] = None
+            self._write_states(outcome)
             await self._commit(producer, outcome)
         if record.key in self.held.parked:
             await self._commit(producer, Outcome(offsets=dict(self.held.offsets), parked={record.key: None}))
         log.info("replayed", key=_named(record.key), partition=self.number)
 
     async def _waiting(self, key: bytes, first: int) -> deque[tuple[int, Record]]:
-        place = TopicPartition(full(self.settings, self.loop.parked.name), self.number)
         found: deque[tuple[int, Record]] = deque()
-        async for record in _records(self.settings, self.loop.parked, place, "dead letters", first=first):
+        async for record in _records(self.settings, self.loop.parked, self._parked, "dead letters", first=first):
             headers = dict(record.headers)
             if record.key == key and "dlq_topic" in headers:
                 topic = self._order[full(self.settings, headers["dlq_topic"].decode())]
