@@ -6,7 +6,7 @@ FROM ${PYTHON_IMAGE} AS build
 COPY requirements-image.lock /build/
 RUN python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python install \
-        --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes \
+        --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes --no-deps \
         --requirement /build/requirements-image.lock
 COPY contracts /app/contracts
 COPY chassis /app/chassis

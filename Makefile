@@ -16,7 +16,7 @@ install: .venv/installed .cache/kafka/installed .cache/kafka/classes.jsa ## set 
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voltstream needs Python 3.11 or newer: install it, or say which with PYTHON=python3.12"; exit 1; }
 	@echo "installing Python packages into .venv (a minute or two, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -c 'import sysconfig, pathlib; pathlib.Path(sysconfig.get_path("purelib"), "voltstream.pth").write_text("$(CURDIR)\n")'
 	@touch $@
 
