@@ -74,8 +74,8 @@ debian = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "instal
 check: lint test ## what must be green before a commit
 
 .PHONY: bench
-bench: install ## measure, each beside a floor taken in the same run
-	@for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+bench: install ## measure, each beside a floor taken in the same run (ONLY=gateway,memory: some)
+	@$(BIN)/python -m benchmarks --only "$(ONLY)"
 
 .PHONY: contracts
 contracts: .venv/installed ## write contracts/schema from the code
