@@ -15,8 +15,6 @@ from benchmarks.load.station import Habits, Member, Station
 
 Say = Callable[[str], None]
 SAY_EVERY_S = 5.0
-GOODBYE_S = 60.0
-"""How long stations may take to finish what they have begun: three attempts of 20 s."""
 IDLE_S = 30.0
 """Between two heartbeats of an idle station."""
 
@@ -34,6 +32,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     seed: int = 1
     warm_up: float = 0
     """Seconds after everybody's arrival that are not measured."""
+    goodbye: float = 60
+    """Seconds in which stations may finish what they have begun: three attempts of 20 s."""
     habits: Habits = Habits()
 
 
@@ -123,7 +123,7 @@ class Load:
         stop.cancel()
         if not profile.ends_by_itself:
             self.seconds, self.figures.is_over = self._loop.time() - self._since, True
-        await asyncio.wait([everybody], timeout=GOODBYE_S if self.began.is_set() else 0)
+        await asyncio.wait([everybody], timeout=self.plan.goodbye if self.began.is_set() else 0)
         if profile.ends_by_itself:
             self.seconds = self._loop.time() - self._since
         self.unfinished = sum(not life.done() for life in lives)
