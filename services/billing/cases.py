@@ -17,10 +17,12 @@ import msgspec
 from contracts.tariffs import Policy, Restrictions, Tariff
 from services.billing.documents import Document, corrected
 from services.billing.meter import END, Sample
+from services.billing.restrictions import is_sane
 from services.billing.tariff import Bill, Line, Period, Reservation, Session, Unpriceable, price, rounded
 
 HOUR = 3600
 KWH = 1_000_000
+HUNDRED = 100
 
 
 def priced(case: Any) -> dict[str, Any]:
@@ -67,9 +69,14 @@ def _zone(name: Any) -> ZoneInfo:
 
 def _policy(said: Any) -> Policy:
     try:
-        return msgspec.convert(said or {}, Policy, strict=False)
+        policy = msgspec.convert(said or {}, Policy, strict=False)
     except msgspec.ValidationError as error:
         raise Unpriceable(f"policy: {error}") from error
+    if not all(is_sane(each.percent) and 0 <= each.percent <= HUNDRED for each in policy.discounts):
+        raise Unpriceable("policy: a discount is from 0 to 100 percent")
+    if policy.max_power_kw is not None and not is_sane(policy.max_power_kw):
+        raise Unpriceable("policy: max_power_kw is no power")
+    return policy
 
 
 def _reservation(said: Any) -> Reservation | None:
@@ -121,8 +128,8 @@ def _number(said: Any, name: str) -> Decimal:
     number = (
         Decimal(str(said)) if isinstance(said, str | int | float | Decimal) and not isinstance(said, bool) else None
     )
-    if number is None or not number.is_finite():
-        raise Unpriceable(f"{name} is no number")
+    if number is None or not is_sane(number):
+        raise Unpriceable(f"{name} is no number that a meter shows")
     return number
 
 

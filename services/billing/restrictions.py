@@ -6,9 +6,12 @@ takes or gives is neither missed nor doubled.
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from contracts.tariffs import Restrictions, Tariff
 
@@ -70,6 +73,11 @@ def _within(value: Instant | None, least: Instant | None, limit: Instant | None)
 
 def _is_within_day(second: Instant, start: int, end: int) -> bool:
     return start <= second < end if start < end else second >= start or second < end
+
+
+def is_sane(value: Decimal) -> bool:
+    """Return whether a number is one that a tariff or a meter can say: others take for ever to reckon with."""
+    return value.is_finite() and (value == 0 or -15 <= value.adjusted() <= 15) and len(value.as_tuple().digits) <= 30
 
 
 def rule_of(restrictions: Restrictions | None) -> Rule | None:
@@ -180,6 +188,10 @@ def problems(tariff: Tariff) -> list[str]:
     """Return what is wrong with a tariff's restrictions, in words."""
     found = []
     for number, element in enumerate(tariff.elements):
+        limits = msgspec.structs.astuple(element.restrictions) if element.restrictions else ()
+        if not all(is_sane(limit) for limit in limits if isinstance(limit, Decimal)):
+            found.append(f"elements[{number}].restrictions: a limit is no number that can be measured")
+            continue
         try:
             rule_of(element.restrictions)
         except ValueError as error:

@@ -26,13 +26,14 @@ from contracts.tariffs import (
     Tariff,
 )
 from services.billing.meter import Kind, Measured, Sample, measured
-from services.billing.restrictions import Calendar, Instant, Moment, Rule, clock_seconds, problems, rule_of
+from services.billing.restrictions import Calendar, Instant, Moment, Rule, clock_seconds, is_sane, problems, rule_of
 
 LineKind = Literal["ENERGY", "TIME", "PARKING_TIME", "FLAT", "RESERVATION_TIME", "RESERVATION_FLAT"]
 Outcome = Literal["USED", "EXPIRED", "CANCELLED"]
 WH, S, ONE = "Wh", "s", "1"
 PER = {"ENERGY": 1_000_000, "TIME": 3600, "PARKING_TIME": 3600, "FLAT": 1}
 """How many of our units a price is for: mWh in a kWh, seconds in an hour."""
+LONGEST_S = 366 * 86_400
 
 
 class Unpriceable(ValueError):
@@ -155,9 +156,17 @@ def price(tariff: Tariff | Sequence[Tariff], session: Session) -> Bill:
 
 def _measured(session: Session) -> Measured:
     try:
-        return measured(session.samples, session.policy)
+        meter = measured(session.samples, session.policy)
     except ValueError as error:
         raise Unpriceable(str(error)) from error
+    _check_length(meter.start, meter.end)
+    return meter
+
+
+def _check_length(start: int, end: int) -> None:
+    """Refuse what lasts longer than anything that is charged: each day of it would be looked at."""
+    if end - start > LONGEST_S:
+        raise Unpriceable(f"it lasts more than {LONGEST_S // 86_400} days")
 
 
 def _is_void(meter: Measured, policy: Policy) -> bool:
@@ -250,7 +259,7 @@ def _component_faults(component: PriceComponent) -> Iterator[str]:
 
 
 def _is_amount(value: Decimal) -> bool:
-    return value.is_finite() and value >= 0
+    return is_sane(value) and value >= 0
 
 
 # ---- what was used ------------------------------------------------------------------------------------------------------
@@ -320,6 +329,7 @@ def _reserve(book: Book, session: Session, reservation: Reservation, tally: Tall
     start, end = reservation.start, reservation.end
     if end < start:
         raise Unpriceable("the reservation ends before it starts")
+    _check_length(start, end)
     calendar = Calendar(session.zone, start, end)
     cuts = sorted({start, end, *calendar.instants(book.seconds), *(start + each for each in book.durations)})
     kinds: tuple[ReservationRestriction, ...] = ("RESERVATION",)

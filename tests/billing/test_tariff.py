@@ -286,3 +286,24 @@ def test_what_has_no_price_says_why(tariff_: Any, session_: dict[str, Any], why:
     with pytest.raises(Unpriceable) as said:
         priced(tariff_, session_)
     assert why in str(said.value)
+
+
+@pytest.mark.parametrize("monster", ["1e999999", "1e-999999", "9" * 31])
+def test_numbers_that_take_for_ever_are_refused_at_once(monster: str) -> None:
+    for wrong in (
+        (tariff(element(energy(monster))), session(*HOUR)),
+        (tariff(element(energy("1"), min_kwh=monster)), session(*HOUR)),
+        (tariff(element(energy("1"))), session(sample("08:00", monster))),
+        (tariff(element(energy("1"))), session(*HOUR, policy={"discounts": [{"percent": monster}]})),
+    ):
+        with pytest.raises(Unpriceable):
+            priced(*wrong)
+
+
+def test_what_lasts_for_years_is_refused() -> None:
+    ages = session(sample("08:00", "0", day="1999-01-01"), sample("08:00", "9", "END", day="2026-01-01"))
+    with pytest.raises(Unpriceable, match="more than 366 days"):
+        priced(tariff(element(energy("1"), start_time="07:00")), ages)
+    reserved = session(reservation={"start": "1999-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z", "outcome": "USED"})
+    with pytest.raises(Unpriceable, match="more than 366 days"):
+        priced(tariff(element(energy("1"), start_time="07:00")), reserved)
