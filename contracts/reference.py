@@ -1,6 +1,6 @@
 """Reference data: what the directory knows. One compacted topic each; null is deletion. Written by directory only."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -45,6 +45,32 @@ class Evse(Struct, frozen=True, omit_defaults=True):
     connectors: tuple[Connector, ...] = (Connector(id=1),)
 
 
+Quirk = Literal["lenient_correlation", "connector_0_is_1", "kwh_said_as_wh", "wh_said_as_kwh", "time_without_fraction"]
+"""What a station is known to do against the rules, so that it is understood all the same: services/gateway/profiles.py."""
+QUIRKS: tuple[str, ...] = get_args(Quirk)
+
+
+class Habits(Struct, frozen=True, omit_defaults=True):
+    """How a gateway treats a station that does not do as OCPP expects (T-22, T-43, T-60 to T-69)."""
+
+    ping_s: int | None = None
+    """Seconds between our pings. 0: none; None: what the deployment says."""
+    answers_pings: bool = True
+    """False: no missing pong ends its connection; it is alive as long as it says something now and then (Q-11)."""
+    drain: Literal["close", "abort"] = "close"
+    """How we end its connections. abort: without a close frame, after which some never return (Q-13)."""
+    quiet_s: int = 0
+    """So many seconds after it has connected or booted we ask nothing of it (Q-19)."""
+    patience_s: int | None = None
+    """How long our calls may wait for their answers, in seconds. None: as long as anybody's (30)."""
+    before_boot: Literal["heard", "refused"] = "heard"
+    """What becomes of what it says before a boot of its has been accepted. refused: SecurityError, as certification wants."""
+    any_user: bool = False
+    """Its password counts, whatever user name it sends with it."""
+    quirks: tuple[str, ...] = ()
+    """Of `QUIRKS`."""
+
+
 class Station(Thing, frozen=True, kw_only=True):
     """A charging station that may connect."""
 
@@ -64,6 +90,7 @@ class Station(Thing, frozen=True, kw_only=True):
     heartbeat_s: int = 300
     when_undecided: TokenStatus = "Accepted"
     """What a gateway answers when nobody decided in time."""
+    habits: Habits = Habits()
 
 
 class Token(Thing, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that makes the database as it is described here. Migrations are numbered, so that newer ones are larger."""
 
 UNKNOWN_TOKENS_KEPT = 10_000
@@ -140,6 +140,7 @@ stations = Table(
     Column("boot_answer", Text),  # what the next boot is answered
     Column("heartbeat_s", BigInteger),
     Column("when_undecided", Text),
+    Column("habits", JSON),  # those that differ from `Habits`' defaults
     # what operations knows
     _yes("reported"),
     _yes("online"),

@@ -148,6 +148,7 @@ BLANK: dict[str, Row] = {
             "boot_answer",
             "heartbeat_s",
             "when_undecided",
+            "habits",
         )
     )
     | {"declared": False},
@@ -273,6 +274,7 @@ def _declared(station: Station) -> Row:
         "boot_answer": station.boot_status,
         "heartbeat_s": station.heartbeat_s,
         "when_undecided": station.when_undecided,
+        "habits": msgspec.to_builtins(station.habits),
     }
 
 
