@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from services.api import (
     access_keys,
+    cdrs,
     commands,
     credentials,
     frames,
@@ -15,6 +16,7 @@ from services.api import (
     sessions,
     sites,
     stations,
+    tariffs,
     tokens,
 )
 from services.api.access import Access
@@ -94,6 +96,8 @@ def describe() -> Api:
         sessions,
         readings,
         commands,
+        tariffs,
+        cdrs,
         price_quotes,
         access_keys,
     ):

@@ -242,3 +242,85 @@ QUOTE: dict[str, Any] = {
         },
     ],
 }
+TARIFF_SHOWN: dict[str, Any] = {
+    "id": "AC",
+    "version": 2,
+    "valid_from": NOON,
+    "changed_at": NOON,
+    "tariff": TARIFF,
+    "policy": {"idle_grace_s": 900},
+    "warnings": [
+        {"rule": "step_size", "detail": "PARKING_TIME is rounded up once per session: a step of 1 surprises nobody"}
+    ],
+}
+TARIFF_ASSIGNMENT: dict[str, Any] = {
+    "id": "site/harbour",
+    "tariff": "AC",
+    "free": False,
+    "version": 1,
+    "changed_at": NOON,
+}
+PRICED: dict[str, Any] = {
+    "currency": "NOK",
+    "total_excl": "39.60",
+    "total_incl": "49.50",
+    "energy_wh": 11000,
+    "seconds": 3600,
+    "lines": [
+        {
+            "dimension": "ENERGY",
+            "element": 0,
+            "component": 0,
+            "price": "4.50",
+            "unit": "Wh",
+            "measured": "11000.000",
+            "billed": "11000.000",
+            "net_exact": "39.600000",
+            "gross_exact": "49.500000",
+            "net": "39.60",
+            "gross": "49.50",
+            "vat": "25",
+        }
+    ],
+    "periods": [{"start": NOON, "state": "CHARGING", "energy_kwh": "11.0000", "hours": "1.0000"}],
+    "input_hash": "0f5a0c0e6f3a4a0b9a3a0d6a4b9b3f10",
+}
+CDR: dict[str, Any] = {
+    "id": "5b0c5c1e-7a0e-5d5a-9d0e-3c1f5a1e0b11",
+    "kind": "CDR",
+    "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
+    "station": "RDAM 123",
+    "site": "harbour",
+    "token_id": TOKEN_ID,
+    "number": 1,
+    "tariff": "AC",
+    "tariff_version": 2,
+    "started_at": NOON,
+    "ended_at": "2026-03-01T13:00:00Z",
+    "issued_at": "2026-03-01T13:05:02Z",
+    "currency": "NOK",
+    "total_excl": "39.60",
+    "total_incl": "49.50",
+    "energy_wh": 11000,
+    "corrects": None,
+    "credits": None,
+    "credited_by": None,
+    "details": PRICED,
+}
+COST: dict[str, Any] = {
+    "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
+    "station": "RDAM 123",
+    "state": "billed",
+    "tariff": "AC",
+    "tariff_version": 2,
+    "assignment": "site/harbour",
+    "currency": "NOK",
+    "total_excl": "39.60",
+    "total_incl": "49.50",
+    "energy_wh": 11000,
+    "due": "2026-03-01T13:05:02Z",
+    "held_because": None,
+    "cdr": "5b0c5c1e-7a0e-5d5a-9d0e-3c1f5a1e0b11",
+    "updated_at": "2026-03-01T13:05:02Z",
+    "details": PRICED,
+}

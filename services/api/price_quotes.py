@@ -16,7 +16,7 @@ from services.api.problems import answers, invalid
 from services.billing import cases
 from services.billing.tariff import Unpriceable
 
-router = APIRouter(prefix="/v1/price-quotes", tags=["prices"], responses=answers(400, 401, 403, 413, 415, 422))
+router = APIRouter(prefix="/v1/price-quotes", tags=["prices"], responses=answers(400, 401, 403, 413, 415, 422, 503))
 
 Decimals = str
 """A decimal number, as text."""

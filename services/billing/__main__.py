@@ -1,4 +1,4 @@
-"""Billing's commands: `python -m services.billing price FILE`."""
+"""Run billing: `python -m services.billing`. Price a file of cases: `python -m services.billing price FILE`."""
 
 import argparse
 import json
@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from services.billing import cases
+from chassis.service import run_decider
+from services.billing import cases, worker
 from services.billing.tariff import Unpriceable
 
 
@@ -40,13 +41,14 @@ def _result(case: Any) -> dict[str, Any]:
         return {**named, "error": str(error)}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m services.billing", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    pricing = commands.add_parser("price", help="price the sessions of a file", description=cases.__doc__)
-    pricing.add_argument("file", help='JSON: {"tariff": …, "session": …}, or a list of them; - is standard input')
+def command(arguments: Sequence[str]) -> int:
+    """Run `price`."""
+    parser = argparse.ArgumentParser(prog="python -m services.billing price", description=cases.__doc__)
+    parser.add_argument("file", help='JSON: {"tariff": …, "session": …}, or a list of them; - is standard input')
     return price(parser.parse_args(arguments).file)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    if sys.argv[1:2] == ["price"]:
+        raise SystemExit(command(sys.argv[2:]))
+    run_decider("billing", "Prices sessions and bills them. `price FILE` prices a file of cases instead.", worker.build)

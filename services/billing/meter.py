@@ -75,18 +75,18 @@ class Measured(NamedTuple):
         return self.points[-1].mwh
 
 
-def measured(samples: Sequence[Sample], policy: Policy) -> Measured:
+def measured(samples: Sequence[Sample], policy: Policy, *, relative: bool = False) -> Measured:
     """Return what samples in any order come to. Raises `ValueError` where there are none with energy."""
     ordered = sorted(samples, key=lambda sample: (sample.at, sample.state == END))
     ended = next((n for n, sample in enumerate(ordered) if sample.state == END), None)
     ordered = ordered if ended is None else ordered[: ended + 1]
-    points, flags = _energy(ordered, policy)
+    points, flags = _energy(ordered, policy, relative=relative)
     if ended is None and any(sample.state is not None for sample in ordered):
         flags.append("estimated_end")
     return Measured(ordered, points, list(_graced(_spells(ordered, points, policy), policy)), tuple(flags))
 
 
-def _energy(samples: list[Sample], policy: Policy) -> tuple[list[Point], list[str]]:
+def _energy(samples: list[Sample], policy: Policy, *, relative: bool) -> tuple[list[Point], list[str]]:
     """Return the energy at each sample: the sum of what the register rose by; a fall is a reset of the meter (TAR-21)."""
     most = int(policy.max_power_kw * 1_000_000 * Decimal("1.1")) if policy.max_power_kw else MOST_MW
     shown = [sample for sample in samples if sample.mwh is not None]
@@ -94,7 +94,7 @@ def _energy(samples: list[Sample], policy: Policy) -> tuple[list[Point], list[st
         raise ValueError("no sample says an energy")
     flags: list[str] = []
     before: Sample | None = shown[0]
-    if _is_placeholder(shown, most):
+    if not relative and _is_placeholder(shown, most):
         before = next(sample for sample in shown if sample.mwh)
         flags.append("zero_placeholder")
     points: list[Point] = []

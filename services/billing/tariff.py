@@ -55,6 +55,8 @@ class Session(Struct, frozen=True):
     samples: tuple[Sample, ...] = ()
     reservation: Reservation | None = None
     policy: Policy = Policy()
+    relative: bool = False
+    """Its energies are the session's own, from 0, and no register's."""
 
 
 class Component(NamedTuple):
@@ -156,7 +158,7 @@ def price(tariff: Tariff | Sequence[Tariff], session: Session) -> Bill:
 
 def _measured(session: Session) -> Measured:
     try:
-        meter = measured(session.samples, session.policy)
+        meter = measured(session.samples, session.policy, relative=session.relative)
     except ValueError as error:
         raise Unpriceable(str(error)) from error
     _check_length(meter.start, meter.end)

@@ -23,8 +23,6 @@ from tests.deploy.rendered import (
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 VERSIONS = ("1.30", "1.37")
 NOT_SERVICES = {"namespace.yaml", "setup.yaml"}
-COMMANDS = {"billing"}
-"""What is so far a command and no process."""
 
 
 @each_overlay
@@ -41,7 +39,7 @@ def test_the_validation_would_find_a_misspelled_field() -> None:
 
 
 def test_there_is_one_file_in_base_for_every_service() -> None:
-    programs = {one.parent.name for one in (ROOT / "services").glob("*/__main__.py")} - COMMANDS
+    programs = {one.parent.name for one in (ROOT / "services").glob("*/__main__.py")}
     listed = set(yaml.safe_load((K8S / "base" / "kustomization.yaml").read_text())["resources"])
     assert {one.removesuffix(".yaml") for one in listed - NOT_SERVICES} == programs
 

@@ -14,8 +14,6 @@ DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "C
 DOCUMENTS += sorted(CHECKOUT.glob("docs/**/*.md"))
 FUTURE = {"architecture.md"}
 """Tells also of what is not there yet."""
-COMMANDS = {"billing"}
-"""What is so far a command and no process."""
 FOLDERS = tuple(sorted(f"{each.parent.name}/" for each in CHECKOUT.glob("*/*") if each.parent.name.isalpha()))
 
 
@@ -67,10 +65,10 @@ def test_every_program_that_is_named_says_what_it_does(program: str) -> None:
 
 
 def test_a_local_run_starts_every_service() -> None:
-    assert set(SERVICES) == {each.parent.name for each in CHECKOUT.glob("services/*/__main__.py")} - COMMANDS
+    assert set(SERVICES) == {each.parent.name for each in CHECKOUT.glob("services/*/__main__.py")}
 
 
 def test_every_service_has_a_manifest() -> None:
     named = set(re.findall(r"python -m services\.(\w+)", "".join(each.read_text("utf-8") for each in DOCUMENTS)))
     manifests = {each.stem for each in CHECKOUT.glob("deploy/k8s/base/*.yaml")}
-    assert named - COMMANDS <= manifests
+    assert named <= manifests
