@@ -7,6 +7,7 @@ chosen by what its BootNotification said on this connection, and those that the 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
@@ -161,8 +162,11 @@ def quirks_of(registered: tuple[str, ...], hardware: Hardware | None) -> Quirks:
     return quirks
 
 
-def accepts(quirks: Quirks, vendor: str, message: str | None) -> str:
-    """Return what a data transfer is answered (M-08): Accepted, UnknownMessageId or UnknownVendorId."""
+DataStatus = Literal["Accepted", "UnknownMessageId", "UnknownVendorId"]
+
+
+def accepts(quirks: Quirks, vendor: str, message: str | None) -> DataStatus:
+    """Return what a data transfer is answered (M-08)."""
     vendor, message = vendor.strip().casefold(), (message or "").strip().casefold()
     accepted = quirks.accepted_data
     if "" in accepted or vendor in accepted or f"{vendor}/{message}" in accepted:
