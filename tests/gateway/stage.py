@@ -243,15 +243,18 @@ class Raw:
             head = await reader.readuntil(b"\r\n\r\n")
         return cls(reader, writer, head.decode())
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, *, first: int = 0x81) -> None:
         data = text.encode()
         assert len(data) < 1 << 16, "a longer one needs another head"
         length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2)
-        self._writer.write(b"\x81" + length + bytes(4) + data)
+        self._writer.write(bytes([first]) + length + bytes(4) + data)
 
-    async def until_close_frame(self) -> None:
+    async def until_close_frame(self) -> int:
+        """Return the code of the close frame that comes next."""
         async with asyncio.timeout(PATIENCE):
             assert (await self._reader.readexactly(1))[0] == 0x88
+            length = (await self._reader.readexactly(1))[0]
+            return int.from_bytes((await self._reader.readexactly(length))[:2])
 
     def close(self) -> None:
         self._writer.close()
