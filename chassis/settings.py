@@ -63,6 +63,19 @@ class Settings(BaseSettings):
         200, gt=0, le=10_000, description="how many stations may connect per second, of each gateway process"
     )
     ocpp_handshakes_at_once: float = Field(2000, ge=1, le=100_000, description="and how many at once")
+    ocpp_ping_s: float = Field(
+        45, ge=0, le=3600, description="after so many seconds of silence a station is pinged; 0: never"
+    )
+    ocpp_pong_within_s: float = Field(
+        30, gt=0, le=300, description="how long it has to answer that before its connection is ended"
+    )
+    ocpp_frames_per_s: float = Field(
+        20, ge=0, le=100_000, description="how many messages of one station are read per second; 0: all it sends"
+    )
+    ocpp_frames_at_once: float = Field(100, ge=1, le=100_000, description="and how many at once")
+    ocpp_drain_s: float = Field(
+        5, gt=0, le=25, description="over how many seconds a gateway that stops sends its stations away"
+    )
     ocpp_default_protocol: str = Field(
         "",
         pattern=r"^(ocpp1\.6)?$",

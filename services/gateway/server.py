@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
+from math import ceil
 from typing import Any, Protocol, cast
 
 from msgspec import Struct, structs
@@ -19,6 +20,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from chassis import clock, metrics
@@ -48,7 +50,8 @@ from contracts.topics import ALIVE, GATEWAYS, REGISTRY, STATIONS, Topic
 from services.gateway import handshake, v16
 from services.gateway.admission import Admission, Door, Policy, Refusal, unavailable
 from services.gateway.connection import Decision, StationConnection, TooLarge
-from services.gateway.limits import Bucket
+from services.gateway.limits import Bucket, Flow
+from services.gateway.liveness import liveness_of
 
 SOURCE = "/voltstream/gateway"
 ALIVE_EVERY = 5.0
@@ -57,29 +60,45 @@ ABNORMAL = 1006
 """The code of a connection that ended without a close frame of the station's."""
 TLS_HANDSHAKE = b"\x16\x03"
 """How TLS begins: a handshake record of any version."""
-SLICES = 50
-"""Many sockets are closed in so many slices, a tenth of a second apart, so that not all stations return at once (T-66)."""
+SLICE, SLICE_S = 20, 0.1
+"""Sockets are closed in slices of at least so many, so many seconds apart."""
 
 
 class Edge(Protocol):
-    """What a socket needs of its gateway before it belongs to a station."""
+    """What a socket needs of its gateway."""
+
+    pace: "Pace"
 
     def never_asked(self, socket: "StationSocket") -> None:
         """Whoever connected has not sent a request of HTTP."""
+
+    def silent(self, socket: "StationSocket") -> None:
+        """The station has said nothing for too long."""
 
 
 class StationSocket(ServerConnection):
     """A WebSocket that knows whose it is."""
 
     admission: Admission | None = None
+    connection: StationConnection | None = None
     has_begun = False
     """Something has arrived."""
     is_tls = False
     """It began as TLS does."""
+    _aborted_with: int | None = None
+    _looking: asyncio.TimerHandle | None = None
 
     def __init__(self, *parts: Any, edge: Edge, **how: Any) -> None:
         super().__init__(*parts, **how)
         self._edge = edge
+        self._heard_at = self._pinged_at = self.loop.time()
+        self._flow = Flow(edge.pace.frames_per_s, edge.pace.frames_at_once)
+
+    @property
+    def record(self) -> Station:
+        """What the directory says of the station, once it is let in."""
+        assert self.admission is not None, "nobody knows who it is before that"
+        return self.admission.station if self.connection is None else self.connection.line.record
 
     async def handshake(self, *parts: Any, **how: Any) -> None:
         """Perform the opening handshake; tell the gateway of what was none."""
@@ -91,6 +110,7 @@ class StationSocket(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes. TLS is not waited for: it never becomes HTTP (T-13)."""
+        self._heard_at = self.loop.time()
         if not self.has_begun:
             self.has_begun, self.is_tls = True, data.startswith(TLS_HANDSHAKE)
             if self.is_tls:
@@ -101,20 +121,59 @@ class StationSocket(ServerConnection):
     @property
     def close_code(self) -> int | None:
         """How it was closed: the station's code, or ours if the station said nothing any more."""
+        if self._aborted_with is not None:
+            return self._aborted_with
         sent = self.protocol.close_sent
         return sent.code if sent is not None and super().close_code == ABNORMAL else super().close_code
 
     async def hear(self) -> bytes | None:
         """Return the next message, whether text or binary; None when the socket has closed and all has been heard."""
         try:
-            return await self.recv(decode=False)  # decoded, what is no UTF-8 would close the socket
+            message = await self.recv(decode=False)  # decoded, what is no UTF-8 would close the socket
         except ConnectionClosed:
             return None
+        if wait := self._flow.wait(self.loop.time()):
+            metrics.GATEWAY_THROTTLED.inc()
+            await asyncio.sleep(wait)  # unread, what it sends next stays in its own buffers (T-54)
+        return message
 
     async def say(self, frame: bytes) -> None:
         """Send a message, if the socket is still open."""
         with suppress(ConnectionClosed):
             await self.send(frame, text=True)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close it as this station can bear (Q-13)."""
+        if self.record.habits.drain == "close":
+            await super().close(code, reason)
+        elif self.state is State.OPEN:
+            self._aborted_with = code
+            self.transport.abort()
+            await self.wait_closed()
+
+    def start_keepalive(self) -> None:
+        """Watch over the station from now on, instead of the library (T-60, T-61)."""
+        self._look()
+
+    def _look(self) -> None:
+        if self.state is not State.OPEN:
+            return
+        now, pace = self.loop.time(), self._edge.pace
+        look = liveness_of(self.record, pace.ping, pace.pong_within).look(now, self._heard_at, self._pinged_at)
+        if look.dead:
+            self._edge.silent(self)
+            return
+        if look.ping:
+            self._pinged_at = now
+            self.protocol.send_ping(b"")
+            self.send_data()
+        self._looking = self.loop.call_later(look.again, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody has to be watched over any more."""
+        if self._looking is not None:
+            self._looking.cancel()
+        super().connection_lost(exc)
 
 
 class Pace(Policy, frozen=True, kw_only=True):
@@ -127,7 +186,16 @@ class Pace(Policy, frozen=True, kw_only=True):
     alive_every: float = ALIVE_EVERY
     opened_within: float = 10
     """What has not asked for a WebSocket by then is cut off."""
-    drained_within: float = 20
+    ping: float = 45
+    """Between two pings, after silence; a station may have habits of its own."""
+    pong_within: float = 30
+    frames_per_s: float = 20
+    """Of one station in the long run, `frames_at_once` of them at once; 0: as many as it likes."""
+    frames_at_once: float = 100
+    drain: float = 5
+    """Over so many seconds the stations are sent away, so that not all return at once (T-66)."""
+    drained_within: float = 15
+    """After that, so long for those that do not leave."""
 
 
 class Gateway:
@@ -144,8 +212,7 @@ class Gateway:
     ) -> None:
         self.id, self.reply_to = id, reply_to
         self.undecided_after, self.patience = pace.undecided_after, timedelta(seconds=pace.patience)
-        self.opened_within = pace.opened_within
-        self._log, self._registry, self._secrets, self._pace = log, registry, secrets, pace
+        self._log, self._registry, self._secrets, self.pace = log, registry, secrets, pace
         self._loop = asyncio.get_running_loop()
         self.door = Door(registry, pace, self._loop.time)
         self._told = Bucket(1, 20)
@@ -222,6 +289,7 @@ class Gateway:
             return
         self._count += 1
         connection = StationConnection(self, socket, self._line(admission.station), f"{self.id}/{self._count}")
+        socket.connection = connection
         gauge = metrics.GATEWAY_CONNECTIONS.labels(admission.choice.protocol, admission.station.security_profile)
         gauge.inc()
         self._opening.setdefault(admission.station.id, [])
@@ -272,6 +340,11 @@ class Gateway:
             self.hear(event)
         self._compare(connection)  # it may have changed meanwhile
 
+    def silent(self, socket: StationSocket) -> None:
+        """A station that says nothing is gone: its socket is closed, and cut off if it does not answer that (T-61, T-62)."""
+        if socket.connection is not None:
+            self.spawn(socket.connection.close(1001, "no sign of life", "silent"))
+
     def closed(self, connection: StationConnection) -> None:
         """Forget a connection; a newer one of the same station stays (T-63)."""
         station, epoch = connection.line.station, connection.line.epoch
@@ -321,7 +394,7 @@ class Gateway:
             source=SOURCE,
             traceparent=new_traceparent(),
             recorded_at=event.at,
-            timeout=self._pace.append_within,
+            timeout=self.pace.append_within,
         )
 
     def interrupted(self) -> None:
@@ -348,7 +421,7 @@ class Gateway:
                 self.interrupted()
             self._probe.clear()
             try:
-                async with asyncio.timeout(self._pace.alive_every if self.is_acknowledged else 0.5):
+                async with asyncio.timeout(self.pace.alive_every if self.is_acknowledged else 0.5):
                     await self._probe.wait()
             except TimeoutError:
                 continue
@@ -356,8 +429,8 @@ class Gateway:
     async def watch(self) -> None:
         """Look for ever whether something waits for its acknowledgement for too long."""
         while True:
-            await asyncio.sleep(min(0.5, self._pace.append_within / 4))
-            before = self._loop.time() - self._pace.append_within
+            await asyncio.sleep(min(0.5, self.pace.append_within / 4))
+            before = self._loop.time() - self.pace.append_within
             stuck = [connection for connection in self._live.values() if connection.overdue(before)]
             for connection in stuck:
                 self.spawn(connection.close(1012, "try again later", "unacknowledged"))
@@ -385,7 +458,7 @@ class Gateway:
 
     async def _sign(self, sign: GatewayAlive | GatewayGone) -> None:
         id = derived_id(f"{self.id}/{sign.at.isoformat()}", "gateway", type(sign).__name__)
-        await self._log.append(ALIVE, sign, id=id, source=SOURCE, timeout=self._pace.append_within)
+        await self._log.append(ALIVE, sign, id=id, source=SOURCE, timeout=self.pace.append_within)
 
     # ---- what is for stations ----
 
@@ -454,7 +527,7 @@ class Gateway:
     async def drain(self) -> None:
         """Refuse new stations and send away those that are here, in slices."""
         self._draining = True
-        deadline = self._loop.time() + self._pace.drained_within
+        deadline = self._loop.time() + self.pace.drain + self.pace.drained_within
         while (self._live or self._opening) and self._loop.time() < deadline:
             await self._close_all("draining", lambda: True)
             await asyncio.sleep(0.05)
@@ -472,13 +545,13 @@ class Gateway:
 
     async def _close_all(self, reason: str, wanted: Callable[[], bool]) -> None:
         connections = [connection for connection in self._live.values() if not connection.is_closing]
-        size = max(20, len(connections) // SLICES)
+        size = max(SLICE, ceil(len(connections) * SLICE_S / self.pace.drain))
         for start in range(0, len(connections), size):
             if not wanted():
                 return
             for connection in connections[start : start + size]:
                 self.spawn(connection.close(1012, "service restart", reason))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(SLICE_S)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do this besides."""
@@ -533,10 +606,8 @@ async def listening(gateway: Gateway, listener: socket.socket) -> AsyncIterator[
         create_connection=cast("type[ServerConnection]", partial(StationSocket, edge=gateway)),
         compression=None,
         server_header=None,
-        open_timeout=gateway.opened_within,
+        open_timeout=gateway.pace.opened_within,
         close_timeout=2,
-        ping_interval=45,
-        ping_timeout=45,
         max_size=1 << 20,
         max_queue=16,
         logger=quiet,
@@ -599,6 +670,11 @@ def pace_of(settings: Settings) -> Pace:
     """Return what the deployment wants of its gateways."""
     return Pace(
         undecided_after=settings.undecided_after_s,
+        ping=settings.ocpp_ping_s,
+        pong_within=settings.ocpp_pong_within_s,
+        frames_per_s=settings.ocpp_frames_per_s,
+        frames_at_once=settings.ocpp_frames_at_once,
+        drain=settings.ocpp_drain_s,
         handshakes=settings.ocpp_handshakes_per_s,
         burst=settings.ocpp_handshakes_at_once,
         protocol=settings.ocpp_default_protocol or None,

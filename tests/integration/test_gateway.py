@@ -18,8 +18,9 @@ import pytest_asyncio
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call, call_result
 from ocpp.v16.enums import Action, AuthorizationStatus, RegistrationStatus, RemoteStartStopStatus
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY as METRICS
 from structlog.testing import capture_logs
+from websockets.exceptions import ConnectionClosed
 
 from chassis.kafka import TopicPartition, create_topics, full, plain_consumer
 from chassis.secrets import Secrets
@@ -55,11 +56,13 @@ from contracts.stations import (
     TransactionStarted,
 )
 from contracts.stations import ConnectionClosed as HasClosed
-from contracts.topics import ALIVE, STATIONS
+from contracts.topics import ALIVE, REGISTRY, STATIONS
 from tests.gateway.stage import (
     ACME,
+    CLOSE,
     NOON,
     PATIENCE,
+    PING,
     SECRET,
     Raw,
     Stage,
@@ -80,6 +83,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BOOT = '[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
 HEARTBEAT = '[2,"h","Heartbeat",{}]'
+STATUS = '[2,"%d","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available"}]'
 STOP = '{"transactionId":41,"meterStop":900,"timestamp":"2026-01-01T12:59:00Z"}'
 
 
@@ -100,7 +104,7 @@ async def at(settings: Settings) -> AsyncIterator[Stage]:
 
 def counted(result: str | None) -> float:
     """How many handshakes ended so."""
-    return REGISTRY.get_sample_value("voltstream_gateway_connects_total", {"result": str(result)}) or 0.0
+    return METRICS.get_sample_value("voltstream_gateway_connects_total", {"result": str(result)}) or 0.0
 
 
 async def sent(at: Stage, data: bytes, *, end: bool = False) -> bytes:
@@ -789,7 +793,7 @@ async def test_the_newest_socket_of_a_station_wins(at: Stage) -> None:
     await second.close()
 
 
-@pytest.mark.covers("T-63", "Q-15", "C-022")
+@pytest.mark.covers("T-62", "T-63", "Q-15", "C-022")
 async def test_what_an_old_socket_still_says_is_heard(at: Stage) -> None:
     identity = some_identity()
     await at.register(station(identity))
@@ -800,6 +804,9 @@ async def test_what_an_old_socket_still_says_is_heard(at: Stage) -> None:
     old.send(f'[2,"9","StopTransaction",{STOP}]')
     ended = await at.said(TransactionEnded, identity)
     assert ended.epoch == opened.epoch
+    gone = await at.said(HasClosed, identity)
+    assert (gone.epoch, gone.code) == (opened.epoch, 1001), "cut off, as it does not close"
+    await old.until_cut()
     old.close()
     await new.close()
 
@@ -880,6 +887,153 @@ async def test_no_password_and_no_uid_lies_where_it_should_not(at: Stage) -> Non
     assert b"open sesame" not in everything
     assert everything.count(b"PLANTED-UID") == presented.frame.text.count("PLANTED-UID") == 1, "in its frame alone"
     await socket.close()
+
+
+async def raw_station(at: Stage, **fields: Any) -> tuple[Raw, ConnectionOpened]:
+    """A connected station that does nothing by itself: it answers no ping and no close."""
+    record = station(some_identity(), **fields)
+    await at.register(record)
+    raw = await Raw.open(at, record.id, ["Connection: Upgrade", "Sec-WebSocket-Protocol: ocpp1.6"])
+    return raw, await at.said(ConnectionOpened, record.id)
+
+
+async def pinged(raw: Raw, times: int) -> None:
+    """Wait until the station has been pinged so often."""
+    for _ in range(times):
+        assert (await raw.frame())[0] == PING
+
+
+@pytest.mark.covers("T-60", "T-61", "T-62", "C-026")
+async def test_a_station_that_answers_no_ping_is_closed_and_cut_off(settings: Settings) -> None:
+    async with stage(settings, ping=0.1, pong_within=0.3) as at:
+        raw, opened = await raw_station(at)
+        assert await raw.until_close_frame() == 1001
+        await raw.until_cut()
+        gone = await at.said(HasClosed, opened.station)
+        assert (gone.code, gone.reason) == (1001, "")
+        raw.close()
+
+
+@pytest.mark.covers("T-60", "T-61", "Q-11", "C-026")
+async def test_a_station_that_never_answers_pings_may_stay(settings: Settings) -> None:
+    async with stage(settings, ping=0.1, pong_within=0.1) as at:
+        raw, _ = await raw_station(at, habits=Habits(answers_pings=False))
+        await pinged(raw, 5)
+        raw.send(HEARTBEAT)
+        assert (await raw.answer())[1] == "h"
+        raw.close()
+
+
+@pytest.mark.covers("T-60", "T-61", "Q-12", "C-027")
+async def test_whatever_a_station_says_is_a_sign_of_life(settings: Settings) -> None:
+    async with stage(settings, ping=0.1, pong_within=0.3) as at:
+        raw, _ = await raw_station(at)
+        for number in range(8):
+            await pinged(raw, 1)
+            raw.send(f'[2,"{number}","MeterValues",{{"connectorId":1,"meterValue":[]}}]')
+            assert (await raw.answer())[:2] == [3, str(number)]
+        raw.close()
+
+
+@pytest.mark.covers("T-60", "Q-11")
+async def test_a_station_may_want_no_pings(settings: Settings) -> None:
+    async with stage(settings, ping=0.05, pong_within=0.1) as at:
+        (shy, _), (other, _) = await raw_station(at, habits=Habits(ping_s=0)), await raw_station(at)
+        await other.until_cut()
+        shy.send(HEARTBEAT)
+        first, payload = await shy.frame()
+        assert (first, b'"h"' in payload) == (0x81, True), "its answer is the first thing that comes"
+        shy.close()
+        other.close()
+
+
+@pytest.mark.covers("T-67")
+async def test_a_station_pings_and_is_answered(at: Stage) -> None:
+    socket, _ = await at.connected()
+    async with asyncio.timeout(PATIENCE):
+        await (await socket.ping())
+    await socket.close()
+
+
+@pytest.mark.covers("T-54")
+async def test_a_flood_is_read_slowly_and_nothing_of_it_is_dropped(settings: Settings) -> None:
+    async with stage(settings, frames_per_s=20, frames_at_once=3) as at:
+        raw, _ = await raw_station(at)
+        before = METRICS.get_sample_value("voltstream_gateway_throttled_total") or 0
+        filler = "x" * 60_000
+        for number in range(6):
+            raw.send(f'[2,"{number}","Heartbeat",{{}}]')
+        for _ in range(300):
+            raw.send(f'[2,"f","DataTransfer",{{"vendorId":"v","data":"{filler}"}}]')
+        assert [(await raw.answer())[1] for _ in range(6)] == [str(number) for number in range(6)]
+        assert (METRICS.get_sample_value("voltstream_gateway_throttled_total") or 0) > before
+        assert raw.unsent > 0, "the station's own buffers hold the rest"
+        other, _ = await at.connected()
+        assert (await exchange(other, BOOT))[2]["status"] == "Accepted", "and others are not kept waiting"
+        await other.close()
+        raw.close()
+
+
+@pytest.mark.covers("Q-18")
+@pytest.mark.parametrize(
+    ("close", "code"),
+    [(b"", 1005), ((1000).to_bytes(2) + b"bye", 1000), ((3999).to_bytes(2), 3999), ((999).to_bytes(2), 1002)],
+)
+async def test_however_a_station_closes_it_is_told_apart(at: Stage, close: bytes, code: int) -> None:
+    raw, opened = await raw_station(at)
+    raw.send_bytes(close, CLOSE)
+    await raw.until_close_frame()
+    raw.close()
+    assert (await at.said(HasClosed, opened.station)).code == code
+
+
+@pytest.mark.covers("T-66", "Q-13")
+async def test_a_station_that_never_returns_after_a_close_is_cut_off_instead(settings: Settings) -> None:
+    async with stage(settings) as at:
+        socket, opened = await at.connected(habits=Habits(drain="abort"))
+        await exchange(socket, BOOT)
+        await at.gateway.drain()
+        assert (await closed(socket))[0] == 1006, "no close frame came"
+        assert (await at.said(HasClosed, opened.station)).code == 1012, "but we know why"
+
+
+@pytest.mark.covers("T-66", "Q-17", "C-025")
+async def test_a_thousand_stations_are_sent_away_and_nothing_acknowledged_is_lost(settings: Settings) -> None:
+    async with stage(settings, drain=2) as at:
+        record = station("C-025", security_profile=0)
+        for number in range(1000):
+            await at._log.append(
+                REGISTRY, msgspec.structs.replace(record, id=StationId(f"C-025-{number}")), id=str(number), source="/t"
+            )
+        await at.until(lambda: at.gateway._registry.get("C-025-999") is not None)
+        sockets = [await at.connect(f"C-025-{number}", password=None) for number in range(1000)]
+        acknowledged: list[str] = []
+        codes = await asyncio.gather(
+            *(talk(socket, f"C-025-{number}", acknowledged) for number, socket in enumerate(sockets)),
+            drained_when(at, acknowledged, 3000),
+        )
+        assert set(codes[:-1]) == {1012}
+        await at.until(lambda: len(at.all(HasClosed)) >= 1000)
+        kept = {(report.station, report.message_id) for report in at.all(ConnectorStatusReported)}
+        assert {tuple(each.split("/")) for each in acknowledged} <= kept
+
+
+async def talk(socket: Any, identity: str, acknowledged: list[str]) -> int | None:
+    """Say one thing after the other until the socket is closed; note what was acknowledged."""
+    number = 0
+    with suppress(ConnectionClosed):
+        while True:
+            number += 1
+            await socket.send(STATUS % number)
+            await socket.recv()
+            acknowledged.append(f'{identity}/"{number}"')
+    return int(socket.close_code)
+
+
+async def drained_when(at: Stage, acknowledged: list[str], number: int) -> None:
+    """Drain the gateway when so many things have been acknowledged."""
+    await at.until(lambda: len(acknowledged) >= number)
+    await at.gateway.drain()
 
 
 # ---- the process ----
