@@ -45,9 +45,22 @@ class Evse(Struct, frozen=True, omit_defaults=True):
     connectors: tuple[Connector, ...] = (Connector(id=1),)
 
 
-Quirk = Literal["lenient_correlation", "connector_0_is_1", "kwh_said_as_wh", "wh_said_as_kwh", "time_without_fraction"]
+# fmt: off
+Quirk = Literal[
+    "lenient_correlation", "connector_0_is_1", "kwh_said_as_wh", "wh_said_as_kwh", "time_without_fraction",
+    "registers_in_kwh", "cut_tags", "plain_tags", "vid_tags", "accept_data",
+]
+# fmt: on
 """What a station is known to do against the rules, so that it is understood all the same: services/gateway/profiles.py."""
 QUIRKS: tuple[str, ...] = get_args(Quirk)
+VALUED = ("zone", "local_as_z", "tag_prefix", "accept_data")
+"""Quirks that say more behind an equals sign, such as `zone=Europe/Oslo`."""
+
+
+def is_quirk(said: str) -> bool:
+    """Tell whether a station can be said to do this."""
+    name, _, value = said.partition("=")
+    return said in QUIRKS or (name in VALUED and value != "")
 
 
 class Habits(Struct, frozen=True, omit_defaults=True):
@@ -68,7 +81,7 @@ class Habits(Struct, frozen=True, omit_defaults=True):
     any_user: bool = False
     """Its password counts, whatever user name it sends with it."""
     quirks: tuple[str, ...] = ()
-    """Of `QUIRKS`."""
+    """Of `QUIRKS`, or of `VALUED` with a value."""
 
 
 class Station(Thing, frozen=True, kw_only=True):

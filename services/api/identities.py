@@ -48,12 +48,13 @@ def _printable(value: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
+def time_zones() -> frozenset[str]:
+    """Return IANA's names."""
     return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def _time_zone(value: str) -> str:
-    if value not in _zones():
+    if value not in time_zones():
         raise ValueError("there is no such time zone: IANA's names are like Europe/Oslo")
     return value
 

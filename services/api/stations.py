@@ -5,14 +5,14 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy import Row
 
 from chassis import clock
 from contracts import reference
 from contracts.authorizations import TokenStatus
 from contracts.event import SiteId, StationId
-from contracts.reference import QUIRKS, Quirk
+from contracts.reference import QUIRKS, VALUED, is_quirk
 from contracts.requests import Delete, PutStation
 from contracts.stations import Protocol
 from services.api import examples
@@ -21,7 +21,7 @@ from services.api.backends import Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Acting, Wish, delete, put, row_of
 from services.api.examples import like
-from services.api.identities import Identity, Text, existing
+from services.api.identities import Identity, Text, existing, time_zones
 from services.api.pages import After, Limit, Page, after_id, cut, linked
 from services.api.problems import answers, not_found
 from services.api.queries import Equipped
@@ -33,6 +33,18 @@ EMI3 = r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?[Ee][A-Za-z0-9][A-Za-z0-9*]{0,30}$"
 """An evse's id (eMI3 ID structure, part 2)."""
 
 Tag = Annotated[Text, Field(min_length=1, max_length=64)]
+
+
+def _habit(value: str) -> str:
+    if not is_quirk(value):
+        raise ValueError(f"no such quirk: there are {', '.join(QUIRKS)}, and with a value {', '.join(VALUED)}")
+    name, _, zone = value.partition("=")
+    if name in {"zone", "local_as_z"} and zone not in time_zones():
+        raise ValueError("there is no such time zone: IANA's names are like Europe/Oslo")
+    return value
+
+
+Habit = Annotated[Text, AfterValidator(_habit), Field(min_length=1, max_length=80)]
 
 
 def _distinct(things: list[Any], name: str) -> None:
@@ -100,7 +112,12 @@ class Habits(BaseModel):
         default="heard", description="refused: what it says before an accepted boot is answered SecurityError"
     )
     any_user: bool = Field(default=False, description="its password counts, whatever user name comes with it")
-    quirks: list[Quirk] = Field(default=[], max_length=100, description="what it is known to do against the rules")
+    quirks: list[Habit] = Field(
+        default=[],
+        max_length=100,
+        description=f"what it is known to do against the rules: {', '.join(QUIRKS)}, "
+        f"or with a value behind an equals sign {', '.join(VALUED)}",
+    )
 
 
 class StationWish(BaseModel):
@@ -265,7 +282,7 @@ def shown(found: Equipped) -> Station:
 
 def _habits(known: dict[str, Any]) -> Habits:
     """Return a station's habits; a quirk that there is no more is none."""
-    return Habits.model_validate(known | {"quirks": [quirk for quirk in known.get("quirks", []) if quirk in QUIRKS]})
+    return Habits.model_validate(known | {"quirks": [quirk for quirk in known.get("quirks", []) if is_quirk(quirk)]})
 
 
 def _connection(row: Row[Any]) -> Connection | None:
