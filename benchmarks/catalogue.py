@@ -1,10 +1,15 @@
 """Every benchmark there is, in the order in which they run."""
 
-from benchmarks import gateway
+from benchmarks import gateway, loop, rest, views
 from benchmarks.harness import Benchmark
 
 BENCHMARKS: dict[str, Benchmark] = {
     "gateway": Benchmark(
         "acknowledged MeterValues per CPU-second of a gateway, beside an echo server's", gateway.measure
     ),
+    "loop": Benchmark(
+        "records through the exactly-once loop per CPU-second, beside a bare transactional copy", loop.measure
+    ),
+    "views": Benchmark("events that views takes in per second, beside bare SQLAlchemy upserts", views.measure),
+    "rest": Benchmark("answers of the API per CPU-second, beside a bare route with the same bytes", rest.measure),
 }
