@@ -13,6 +13,7 @@ from services.gateway.normalise import Reader, Unfit, decimal, envelope, moment,
 # ---- frames ----
 
 
+@pytest.mark.covers("C-035")
 @pytest.mark.parametrize(
     ("frame", "rules"),
     [
@@ -24,14 +25,15 @@ from services.gateway.normalise import Reader, Unfit, decimal, envelope, moment,
         (b'\xef\xbb\xbf[2,"7\x01","Heartbeat",{}]', ["Q-20", "Q-21"]),
     ],
 )
-def test_a_frame_is_read_past_what_surrounds_it_c035(frame: bytes, rules: list[str]) -> None:
+def test_a_frame_is_read_past_what_surrounds_it(frame: bytes, rules: list[str]) -> None:
     read = envelope(frame)
     assert [bytes(part) for part in read.parts] == [b"2", b'"7"', b'"Heartbeat"', b"{}"]
     assert [violation.rule for violation in read.violations] == rules
     assert read.frame == Frame(frame.decode()), "the frame is kept as it came"
 
 
-def test_bytes_that_are_no_utf8_are_replaced_and_kept_q22_c035() -> None:
+@pytest.mark.covers("Q-22", "C-035")
+def test_bytes_that_are_no_utf8_are_replaced_and_kept() -> None:
     frame = b'[2,"7","Authorize",{"idTag":"M\xfcller"}]'
     read = envelope(frame)
     assert bytes(read.parts[3]) == '{"idTag":"M\ufffdller"}'.encode()
@@ -185,19 +187,21 @@ def test_details_never_repeat_what_a_station_wrote() -> None:
 # ---- values ----
 
 
+@pytest.mark.covers("Q-85", "X-47", "C-065")
 @pytest.mark.parametrize(
     ("text", "value"),
     [("604.213", "604.213"), ("-7", "-7"), (" 0.0", "0.0"), ("1,5", "1.5"), ("1e3", "1000"), ("+2", "2")],
 )
-def test_a_meter_may_write_its_numbers_as_it_likes_q85_x47_c065(text: str, value: str) -> None:
+def test_a_meter_may_write_its_numbers_as_it_likes(text: str, value: str) -> None:
     found = number(text)
     assert found is not None
     assert found[0] == value
     assert found[1] is (text == value)
 
 
+@pytest.mark.covers("Q-85", "C-065")
 @pytest.mark.parametrize("text", ["", "abc", "NaN", "Infinity", "1.2.3", "1e400", "--1"])
-def test_what_is_no_number_is_none_q85_c065(text: str) -> None:
+def test_what_is_no_number_is_none(text: str) -> None:
     assert number(text) is None
 
 
@@ -206,6 +210,7 @@ def test_only_numbers_are_decimal(value: object) -> None:
     assert decimal(value) is None
 
 
+@pytest.mark.covers("X-42", "Q-101", "Q-103", "C-070")
 @pytest.mark.parametrize(
     "text",
     [
@@ -223,20 +228,22 @@ def test_only_numbers_are_decimal(value: object) -> None:
         " 2026-01-31T12:00:00Z\0",
     ],
 )
-def test_a_moment_may_be_written_in_many_ways_x42_q101_q103_c070(text: str) -> None:
+def test_a_moment_may_be_written_in_many_ways(text: str) -> None:
     assert moment(text) == datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def test_fractions_and_leap_seconds_are_understood_x42() -> None:
+@pytest.mark.covers("X-42")
+def test_fractions_and_leap_seconds_are_understood() -> None:
     assert moment("2026-01-31T12:00:00,5Z") == datetime(2026, 1, 31, 12, 0, 0, 500_000, UTC)
     assert moment("2026-01-31T23:59:60Z") == datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
     assert moment("2026-01-31T12:00:00.Z") == datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
+@pytest.mark.covers("X-42")
 @pytest.mark.parametrize(
     "text", ["", "0", "now", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z"]
 )
-def test_what_names_no_moment_is_none_x42(text: str) -> None:
+def test_what_names_no_moment_is_none(text: str) -> None:
     assert moment(text) is None
 
 
