@@ -3,6 +3,11 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,20 +23,23 @@ from contracts.gateways import (
     StopAnswered,
     StopCharging,
 )
-from contracts.reference import Connector, Evse
+from contracts.reference import Connector, Evse, Habits
 from contracts.stations import (
     CallAnswered,
     CallFailed,
     CallRefused,
+    CertificateSigningRequested,
     ConnectorStatusReported,
     DataTransferred,
     DiagnosticsStatusReported,
     FirmwareStatusReported,
     Frame,
     HeartbeatReceived,
+    LogStatusReported,
     MetersRead,
     Reading,
     Sample,
+    SecurityEventReported,
     StationBooted,
     TokenPresented,
     TransactionEnded,
@@ -39,6 +47,7 @@ from contracts.stations import (
     Violation,
 )
 from services.gateway import v16
+from services.gateway.profiles import Hardware
 from services.gateway.protocol import ALWAYS_ANSWERED, Answered, Ask
 from tests.gateway.lines import ACME, LINE, NOON, SECRETS, heard, line, rules, valid
 
@@ -663,3 +672,138 @@ def test_an_answer_that_is_none_fails_our_call(payload: bytes) -> None:
     said = v16.outcome(LINE, Answered(asked(StopCharging(TransactionId("7"))), payload, Frame("[3]")), NOON)
     assert isinstance(said, CallFailed)
     assert said.reason == "Invalid"
+
+
+# ---- the security extension ----
+
+
+@pytest.mark.covers("M-11", "TC_077", "TC_078")
+@pytest.mark.parametrize(
+    ("said", "event", "info", "ours", "violations"),
+    [
+        ({}, "InvalidChargePointCertificate", None, False, []),
+        ({"techInfo": "chain"}, "InvalidChargePointCertificate", "chain", False, []),
+        ({"techInfo": ""}, "InvalidChargePointCertificate", None, False, ["M-11"]),
+        ({"type": "VendorsOwnEvent"}, "VendorsOwnEvent", None, False, []),
+        ({"type": "e" * 60}, "e" * 60, None, False, ["M-11"]),
+        ({"timestamp": None}, "InvalidChargePointCertificate", None, True, ["X-42"]),
+    ],
+)
+def test_a_security_event_is_kept(said: Any, event: str, info: str | None, ours: bool, violations: list[str]) -> None:
+    base = {"type": "InvalidChargePointCertificate", "timestamp": "2026-01-01T11:59:00Z"}
+    report = heard("SecurityEventNotification", base | said)
+    assert isinstance(report, SecurityEventReported)
+    assert (report.event, report.info, report.at_is_ours, rules(report)) == (event, info, ours, violations)
+    assert report.at == (NOON if ours else A_MINUTE_AGO)
+
+
+@pytest.mark.covers("M-13", "M-14", "TC_079", "TC_081")
+@pytest.mark.parametrize(
+    ("action", "said", "status", "request_id", "violations"),
+    [
+        ("SignedFirmwareStatusNotification", {"status": "InvalidSignature", "requestId": 3}, "InvalidSignature", 3, []),
+        ("SignedFirmwareStatusNotification", {"status": "Idle"}, "Idle", None, []),
+        ("SignedFirmwareStatusNotification", {"status": "Installed"}, "Installed", None, ["M-13"]),
+        ("SignedFirmwareStatusNotification", {"status": "installed", "requestId": "3"}, "Installed", 3, ["M-13"] * 2),
+        ("LogStatusNotification", {"status": "Uploaded", "requestId": 3}, "Uploaded", 3, []),
+        ("LogStatusNotification", {"status": "Idle"}, "Idle", None, []),
+        ("LogStatusNotification", {"status": "Uploading"}, "Uploading", None, ["M-14"]),
+        ("LogStatusNotification", {"status": "Lost", "requestId": 3}, "Lost", 3, ["M-14"]),
+    ],
+)
+def test_jobs_are_followed_by_their_request(
+    action: str, said: Any, status: str, request_id: int | None, violations: list[str]
+) -> None:
+    report = heard(action, said)
+    assert isinstance(report, FirmwareStatusReported | LogStatusReported)
+    assert (report.status, report.request, rules(report)) == (status, request_id, violations)
+    assert getattr(report, "signed", None) is (True if action.startswith("Signed") else None)
+    assert answered(action, said) == b"{}"
+
+
+@pytest.mark.covers("M-12")
+@pytest.mark.parametrize(("name", "violations"), [("CP-1", []), ("ACME CP-1", []), ("CP-2", ["M-12"]), ("", ["M-12"])])
+def test_a_certificate_is_asked_for_in_the_stations_name(name: str, violations: list[str]) -> None:
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else []
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(attributes))
+    csr = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    report = heard("SignCertificate", {"csr": csr})
+    assert isinstance(report, CertificateSigningRequested)
+    assert (report.csr, report.common_name, report.key, report.problem) == (csr, name, "EC secp256r1", "")
+    assert (report.status, rules(report)) == ("Rejected", violations)
+    assert answered("SignCertificate", {"csr": csr}) == b'{"status":"Rejected"}'
+
+
+@pytest.mark.covers("M-12")
+@pytest.mark.parametrize(("csr", "violations"), [("none", ["M-12", "M-12"]), ("x" * 6000, ["M-12", "M-12", "M-12"])])
+def test_what_asks_for_no_certificate_is_kept_and_declined(csr: str, violations: list[str]) -> None:
+    report = heard("SignCertificate", {"csr": csr})
+    assert isinstance(report, CertificateSigningRequested)
+    assert (report.csr, report.problem, rules(report)) == (csr, "no certificate signing request", violations)
+
+
+# ---- what a model does ----
+
+
+@pytest.mark.covers("Q-43", "M-02")
+def test_the_time_is_told_in_the_one_form_that_all_stations_read() -> None:
+    told = v16.told(LINE, v16.time_answer(None, NOON))
+    assert told == b'{"currentTime":"2026-01-01T12:00:00.000Z"}'
+    plain = v16.told(line(habits=Habits(quirks=("time_without_fraction",))), told)
+    assert plain == b'{"currentTime":"2026-01-01T12:00:00Z"}'
+    assert valid("HeartbeatResponse", plain)
+
+
+@pytest.mark.covers("Q-49")
+def test_the_only_connector_may_be_unknown_to_the_registry() -> None:
+    zero = line(habits=Habits(quirks=("connector_0_is_1",)))
+    assert (started(zero, connectorId=0).evse, rules(started(zero, connectorId=0))) == (1, ["Q-49"])
+    two = line(Evse(1), Evse(2), habits=Habits(quirks=("connector_0_is_1",)))
+    assert status(two, connectorId=0).evse == 0
+
+
+def test_what_a_station_said_it_is_stays_known_when_the_registry_changes() -> None:
+    booted = v16.knowing(LINE, LINE.record, Hardware("EV-BOX", "G3"))
+    assert booted.quirks.accepted_data == ("ev-box",)
+    changed = v16.knowing(booted, msgspec.structs.replace(LINE.record, evses=(Evse(4),)))
+    assert (changed.quirks, changed.ports) == (booted.quirks, ((4, 1),))
+
+
+@pytest.mark.covers("Q-57", "Q-55")
+@pytest.mark.parametrize(
+    ("quirks", "said", "uid"),
+    [
+        (("vid_tags",), "VID:", "VID:"),
+        (("plain_tags",), "::--", "::--"),
+        (("plain_tags",), "04:A1", "04A1"),
+        (("cut_tags",), "1" * 20, "1" * 20),
+        (("cut_tags",), "1" * 21, "1" * 20),
+        (("vid_tags", "plain_tags", "cut_tags"), "VID:04-A1-" + "B" * 30, "04A1" + "B" * 16),
+    ],
+)
+def test_id_tags_are_read_as_the_model_writes_them(quirks: tuple[str, ...], said: str, uid: str) -> None:
+    report = started(line(habits=Habits(quirks=quirks)), idTag=said)
+    assert report.token == SECRETS.token_id(ACME, uid)
+
+
+@pytest.mark.covers("Q-87", "X-47")
+@pytest.mark.parametrize(
+    ("said", "value", "unit"),
+    [
+        ("1.5 MWh", "1500", "kWh"),
+        ("7 furlongs", "7", "furlongs"),
+        ("250mA", "0.250", "A"),
+        ("40 °C", "40", "Celsius"),
+        ("55%", "55", "Percent"),
+    ],
+)
+def test_a_unit_may_stand_in_the_value(said: str, value: str, unit: str) -> None:
+    report = read({"value": said})
+    [found] = report.readings[0].samples
+    assert (float(found.value), found.unit, rules(report)) == (float(value), unit, ["Q-85"])
+
+
+@pytest.mark.covers("Q-87")
+@pytest.mark.parametrize("said", [{"value": "x", "unit": "MWh"}, {"value": None, "unit": "MWh"}])
+def test_what_is_no_number_is_none_in_any_unit(said: Any) -> None:
+    assert read(said, {"value": "5"}).readings[0].samples == (Sample("5"),)
