@@ -366,16 +366,6 @@ Settled = Callable[[int, BaseException | None], None]
 """Told of a record once: its offset, or why it failed. Must not raise: others in the batch wait for theirs."""
 
 
-class Address:
-    """Where the events of one key go, and what all their records have in common."""
-
-    __slots__ = ("common", "key", "lane", "topic")
-
-    def __init__(self, topic: Topic[Any], key: bytes, source: str, lane: "_Lane") -> None:
-        self.topic, self.key, self.lane = topic, key, lane
-        self.common = Common(source, key.decode())
-
-
 class _Batch:
     """Records of one partition that go to Kafka together."""
 
@@ -395,7 +385,7 @@ class _Batch:
             settled(-1, error)
 
 
-class _Lane:
+class Lane:
     """What goes to one partition, in order: one batch is on its way, and what is said meanwhile makes up the next."""
 
     __slots__ = ("counter", "name", "partition", "task", "waiting")
@@ -405,6 +395,16 @@ class _Lane:
         self.counter = metrics.EVENTS_PRODUCED.labels(topic.name)
         self.waiting: deque[_Batch] = deque()
         self.task: asyncio.Task[None] | None = None
+
+
+class Address:
+    """Where the events of one key go, and what all their records have in common."""
+
+    __slots__ = ("common", "key", "lane", "topic")
+
+    def __init__(self, topic: Topic[Any], key: bytes, source: str, lane: Lane) -> None:
+        self.topic, self.key, self.lane = topic, key, lane
+        self.common = Common(source, key.decode())
 
 
 class Log:
@@ -422,7 +422,7 @@ class Log:
         self._settings, self._linger_s = settings, linger_ms / 1000
         self._producer = self._build()
         self._loop = asyncio.get_running_loop()
-        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._lanes: dict[tuple[str, int], Lane] = {}
         self._departure: asyncio.TimerHandle | None = None
         self._mending: asyncio.Task[None] | None = None
         self._stopped = False
@@ -468,7 +468,7 @@ class Log:
             partition = (murmur2(key) & 0x7FFFFFFF) % self._settings.partitions
         lane = self._lanes.get((topic.name, partition))
         if lane is None:
-            lane = self._lanes[topic.name, partition] = _Lane(topic, full(self._settings, topic.name), partition)
+            lane = self._lanes[topic.name, partition] = Lane(topic, full(self._settings, topic.name), partition)
         return Address(topic, key, source, lane)
 
     def post(
@@ -498,7 +498,7 @@ class Log:
             batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
         batch.settled.append(settled)
 
-    def _begin_batch(self, lane: _Lane) -> _Batch:
+    def _begin_batch(self, lane: Lane) -> _Batch:
         if len(lane.waiting) >= MOST_BATCHES:
             raise KafkaTimeoutError(f"{MOST_BATCHES} batches wait for {lane.name}, partition {lane.partition}")
         batch = _Batch(self._producer.create_batch(), self._loop.time() + self._linger_s)
@@ -518,7 +518,7 @@ class Log:
             if lane.waiting and lane.task is None:
                 lane.task = self._loop.create_task(self._carry(lane))
 
-    async def _carry(self, lane: _Lane) -> None:
+    async def _carry(self, lane: Lane) -> None:
         batch = lane.waiting.popleft()
         try:
             offset = await self._delivered(lane, batch)
@@ -538,7 +538,7 @@ class Log:
         elif self._departure is None:
             self._departure = self._loop.call_at(when, self._depart)
 
-    async def _delivered(self, lane: _Lane, batch: _Batch) -> int:
+    async def _delivered(self, lane: Lane, batch: _Batch) -> int:
         """Return the offset of a batch's first record once Kafka has it for good."""
         while self._mending:
             await asyncio.wait([self._mending])

@@ -9,7 +9,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -17,18 +17,19 @@ from typing import Any
 from msgspec import Struct, structs
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from chassis import clock, metrics
 from chassis.copies import Copy, Whole
 from chassis.kafka import (
+    Address,
     CopyKeeper,
     KafkaError,
     Log,
     MessageSizeTooLargeError,
     Place,
+    Settled,
     Tail,
     Unavailable,
     check_topics,
@@ -41,7 +42,7 @@ from chassis.service import Service
 from chassis.settings import Settings
 from chassis.web import PortTaken
 from contracts.cloudevents import Unreadable
-from contracts.event import GatewayId, StationId, derived_id
+from contracts.event import GatewayId, StationId, TenantId, derived_id
 from contracts.gateways import CallAsked, CloseAsked, GatewayAlive, GatewayEvent, GatewayGone
 from contracts.reference import Station, StationRecord
 from contracts.stations import CallFailed, ConnectionOpened, StationEvent, Violation
@@ -50,6 +51,7 @@ from services.gateway import handshake, v16
 from services.gateway.connection import Decision, StationConnection, TooLarge
 from services.gateway.limits import Bucket, Failures
 from services.gateway.passwords import Busy, Passwords
+from services.gateway.wire import Wire
 
 SOURCE = "/voltstream/gateway"
 ALIVE_EVERY = 5.0
@@ -75,22 +77,10 @@ class Admission(Struct, frozen=True):
     violations: tuple[Violation, ...] = ()
 
 
-class StationSocket(ServerConnection):
+class StationSocket(Wire):
     """A WebSocket that knows whose it is."""
 
     admission: Admission | None = None
-
-    async def hear(self) -> bytes | None:
-        """Return the next message, whether text or binary; None when the socket has closed and all has been heard."""
-        try:
-            return await self.recv(decode=False)  # decoded, what is no UTF-8 would close the socket
-        except ConnectionClosed:
-            return None
-
-    async def say(self, frame: bytes) -> None:
-        """Send a message, if the socket is still open."""
-        with suppress(ConnectionClosed):
-            await self.send(frame, text=True)
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -326,12 +316,14 @@ class Gateway:
 
     # ---- the log ----
 
-    async def send(self, event: StationEvent, id: str, received: datetime) -> asyncio.Future[Any]:
-        """Put an event into the log; the future is done when it is acknowledged. Raises `Unavailable`."""
+    def address(self, tenant: TenantId, station: StationId) -> Address:
+        """Return where in the log the events of a station go."""
+        return self._log.address(STATIONS, f"{tenant}/{station}".encode(), SOURCE)
+
+    def post(self, to: Address, event: StationEvent, id: str, received: datetime, settled: Settled) -> None:
+        """Put an event into the log; `settled` is told when it is acknowledged. Raises `Unavailable`, `TooLarge`."""
         try:
-            return await self._log.send(
-                STATIONS, event, id=id, source=SOURCE, traceparent=new_traceparent(), recorded_at=received
-            )
+            self._log.post(to, event, id=id, traceparent=new_traceparent(), recorded_at=received, settled=settled)
         except MessageSizeTooLargeError as error:
             raise TooLarge from error
         except KafkaError as error:
