@@ -21,6 +21,7 @@ from contracts.stations import (
     ConnectionOpened,
     Frame,
     FrameUnread,
+    StationBooted,
     StationEvent,
     TokenPresented,
     TransactionEnded,
@@ -152,12 +153,12 @@ class StationConnection:
     """
 
     def __init__(self, home: Home, socket: Socket, line: Line, cause: str) -> None:
-        self.line = line
         self.is_over = False
         self.is_closing = False
         self._home, self._socket = home, socket
         self._address = home.address(line.tenant, line.station)
         self._protocol = protocol.Connection(patience=home.patience)
+        self.line = line
         self._loop = asyncio.get_running_loop()
         self._ids = minted_ids(cause)
         self._waiting: deque[Waiting] = deque()
@@ -211,6 +212,16 @@ class StationConnection:
         self._unheard.clear()
         if self._heard_all is not None and not self._heard_all.done():
             self._heard_all.set_result(None)
+
+    @property
+    def line(self) -> Line:
+        """The connection as its reports name it, and what is known of its station."""
+        return self._line
+
+    @line.setter
+    def line(self, line: Line) -> None:
+        self._line = v16.knowing(line, line.record)
+        self._protocol.is_lenient = self._line.quirks.lenient_correlation
 
     async def close(self, code: int, text: str, reason: str) -> None:
         """Close the socket; what still arrives on it is heard. `reason` is ours, for the metrics."""
@@ -317,14 +328,17 @@ class StationConnection:
         if call.action == "Heartbeat":
             self._beat(call, received)
         else:
-            self._post(v16.report(self.line, call, received), call, received)
+            report = v16.report(self.line, call, received)
+            if isinstance(report, StationBooted):
+                self.line = v16.knowing(self.line, self.line.record, v16.hardware_of(report))
+            self._post(report, call, received)
 
     def _beat(self, call: Call, received: datetime) -> None:
         """A heartbeat needs no log; of those that are written down anyway, none waits for it."""
         if self._is_sample(received):
             report = v16.report(self.line, call, received)
             self._home.post(self._address, report, self._next_id(), received, unheeded)
-        payload = v16.time_answer(None, received)
+        payload = v16.told(self.line, v16.time_answer(None, received))
         if not self._waiting:
             self._socket.say(self._protocol.answer(call, payload))
             return
@@ -342,7 +356,8 @@ class StationConnection:
         if call is None:
             waiting.frame = b""
         elif not isinstance(report, CallRefused):
-            waiting.payload = v16.answer(call.action, report, received)
+            payload = v16.answer(call.action, report, received)
+            waiting.payload = None if payload is None else v16.told(self.line, payload)
             if waiting.payload is None:
                 self._loop.call_later(self._home.undecided_after, self._due, waiting)
         self._home.post(self._address, report, waiting.id, received, waiting.settle)
@@ -520,6 +535,7 @@ class StationConnection:
             description=refused.description,
             frame=refused.frame,
             late=refused.late,
+            violations=refused.violations,
         )
 
 
