@@ -5,13 +5,29 @@ from typing import Any
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
-from services.api import access_keys, commands, credentials, frames, readings, sessions, sites, stations, tokens
+from services.api import (
+    access_keys,
+    cdrs,
+    commands,
+    credentials,
+    frames,
+    price_quotes,
+    readings,
+    sessions,
+    sites,
+    stations,
+    stream,
+    stream_tokens,
+    tariffs,
+    tokens,
+)
 from services.api.access import Access
 from services.api.backends import Backends, Behind
 from services.api.bodies import Bounded
 from services.api.measured import Measured
 from services.api.problems import CATALOGUE, Problem, ProblemDetails, answers, explain, not_found
 from services.api.queries import Away
+from services.api.stream import Streams
 
 DESCRIPTION = """
 What is true of a charging network, what was, and what its stations should do.
@@ -25,9 +41,27 @@ TAGS = [
     {"name": "tokens", "description": "what opens charging"},
     {"name": "sessions", "description": "what was charged, and is charging"},
     {"name": "commands", "description": "what is asked of stations"},
+    {"name": "prices", "description": "what charging costs"},
+    {"name": "stream", "description": "what happens, as it happens"},
     {"name": "access", "description": "who may ask"},
     {"name": "about", "description": "this interface itself"},
 ]
+RESOURCES = (
+    sites,
+    stations,
+    credentials,
+    frames,
+    tokens,
+    sessions,
+    readings,
+    commands,
+    tariffs,
+    cdrs,
+    price_quotes,
+    stream,
+    stream_tokens,
+    access_keys,
+)
 
 
 class Kind(BaseModel):
@@ -57,6 +91,7 @@ def build(backends: Backends) -> Api:
     app = describe()
     app.state.backends = backends
     app.state.access = Access(backends.queries, backends.settings.admin_digest)
+    app.state.streams = Streams()
     return app
 
 
@@ -73,7 +108,7 @@ def describe() -> Api:
         separate_input_output_schemas=False,
     )
     explain(app)
-    for module in (sites, stations, credentials, frames, tokens, sessions, readings, commands, access_keys):
+    for module in RESOURCES:
         app.include_router(module.router)
     _about(app)
     app.add_middleware(Bounded)

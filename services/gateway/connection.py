@@ -21,6 +21,7 @@ from contracts.stations import (
     ConnectionOpened,
     Frame,
     FrameUnread,
+    StationBooted,
     StationEvent,
     TokenPresented,
     TransactionEnded,
@@ -122,11 +123,11 @@ class StationConnection:
     """The asyncio shell around a `protocol.Connection`."""
 
     def __init__(self, home: Home, socket: Socket, line: Line, cause: str) -> None:
-        self.line = line
         self.is_over = False
         self.is_closing = False
         self._home, self._socket, self._cause = home, socket, cause
         self._protocol = protocol.Connection(patience=home.patience)
+        self.line = line
         self._loop = asyncio.get_running_loop()
         self._number = 0
         self._waiting: deque[Waiting] = deque()
@@ -164,6 +165,16 @@ class StationConnection:
     def _answered_for_the_last_time(self, _: asyncio.Task[None]) -> None:
         if not self.is_over:  # an error of ours: `run` raises it
             self._home.spawn(self.close(1011, "internal error", "error"))
+
+    @property
+    def line(self) -> Line:
+        """The connection as its reports name it, and what is known of its station."""
+        return self._line
+
+    @line.setter
+    def line(self, line: Line) -> None:
+        self._line = v16.knowing(line, line.record)
+        self._protocol.is_lenient = self._line.quirks.lenient_correlation
 
     async def close(self, code: int, text: str, reason: str) -> None:
         """Close the socket; what still arrives on it is heard. `reason` is ours, for the metrics."""
@@ -261,14 +272,17 @@ class StationConnection:
         if call.action == "Heartbeat":
             await self._beat(call, received)
         else:
-            await self._post(v16.report(self.line, call, received), call, received)
+            report = v16.report(self.line, call, received)
+            if isinstance(report, StationBooted):
+                self.line = v16.knowing(self.line, self.line.record, v16.hardware_of(report))
+            await self._post(report, call, received)
 
     async def _beat(self, call: Call, received: datetime) -> None:
         """A heartbeat needs no log; of those that are written down anyway, none waits for it."""
         if self._is_sample(received):
             place = await self._home.send(v16.report(self.line, call, received), self._next_id(), received)
             place.add_done_callback(self._acknowledged)
-        payload = v16.time_answer(None, received)
+        payload = v16.told(self.line, v16.time_answer(None, received))
         if not self._waiting:
             await self._socket.say(self._protocol.answer(call, payload))
             return
@@ -288,7 +302,8 @@ class StationConnection:
         if call is None:
             waiting.frame = b""
         elif not isinstance(report, CallRefused):
-            waiting.payload = v16.answer(call.action, report, received)
+            payload = v16.answer(call.action, report, received)
+            waiting.payload = None if payload is None else v16.told(self.line, payload)
             if waiting.payload is None:
                 self._loop.call_later(self._home.undecided_after, self._due, waiting)
         await self._line_up(waiting)
@@ -469,6 +484,7 @@ class StationConnection:
             description=refused.description,
             frame=refused.frame,
             late=refused.late,
+            violations=refused.violations,
         )
 
 

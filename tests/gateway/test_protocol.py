@@ -122,7 +122,7 @@ def test_a_broken_call_with_an_id_is_answered_with_an_error_t48_c030_c034(
 @pytest.mark.parametrize("action", ["StartTransaction", "StopTransaction", "MeterValues"])
 def test_a_broken_transaction_message_is_a_call_all_the_same(connection: Connection, action: str) -> None:
     call = called(connection.receive(f'[2,"9","{action}",{{"connectorId":1,'.encode()))
-    assert (call.id, call.action, call.payload, rules(call)) == ('"9"', action, b"{}", ["T-48"])
+    assert (call.id, call.action, call.payload, rules(call)) == ('"9"', action, b'{"connectorId":1}', ["Q-23", "T-48"])
 
 
 def test_an_error_has_a_short_ascii_description_and_no_details_t53(connection: Connection) -> None:
@@ -194,22 +194,57 @@ def test_an_answer_may_be_empty_q32(connection: Connection, frame: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    ("frame", "code", "description"),
+    ("frame", "code", "description", "violations"),
     [
-        (b'[4,"a","NotSupported","no such thing",{}]', "NotSupported", "no such thing"),
-        (b'[4,"a"]', "", ""),
-        (b'[4,"a","","",null]', "", ""),
-        (b'[4,"a","GenericError"]', "GenericError", ""),
-        (b'[4,"a",null,7]', "", ""),
+        (b'[4,"a","NotSupported","no such thing",{}]', "NotSupported", "no such thing", []),
+        (b'[4,"a"]', "", "", ["Q-33"]),
+        (b'[4,"a","","",null]', "", "", ["Q-33"]),
+        (b'[4,"a","GenericError"]', "GenericError", "", ["Q-33"]),
+        (b'[4,"a",null,7]', "", "", ["Q-33"]),
+        (b'[4,"a","not_supported","",{}]', "NotSupported", "", ["Q-33"]),
+        (b'[4,"a","FormatViolation","",{}]', "FormationViolation", "", ["Q-33"]),
+        (b'[4,"a","OccurrenceConstraintViolation","",{}]', "OccurenceConstraintViolation", "", ["Q-33"]),
+        (b'[4,"a","TooHot","",{}]', "TooHot", "", ["Q-33"]),
+        (b'[4,"a","GenericError","",{},7]', "GenericError", "", ["Q-33"]),
     ],
 )
-def test_any_error_refuses_our_call_t53_q33_c044(
-    connection: Connection, frame: bytes, code: str, description: str
+@pytest.mark.covers("T-53", "T-55", "Q-33", "C-044")
+def test_any_error_refuses_our_call(
+    connection: Connection, frame: bytes, code: str, description: str, violations: list[str]
 ) -> None:
     connection.ask(ask("a"))
     connection.next_ask(NOON)
-    assert connection.receive(frame) == Refused(ask("a"), code, description, Frame(frame.decode()))
+    refused = connection.receive(frame)
+    assert isinstance(refused, Refused)
+    assert (refused.ask, refused.code, refused.description) == (ask("a"), code, description)
+    assert ([violation.rule for violation in refused.violations], refused.frame) == (violations, Frame(frame.decode()))
     assert not connection.is_asking
+
+
+@pytest.mark.covers("T-45", "Q-29")
+def test_an_answer_under_another_id_is_taken_only_of_a_station_that_is_known_for_it(connection: Connection) -> None:
+    connection.ask(ask("a"))
+    connection.next_ask(NOON)
+    assert isinstance(connection.receive(b'[3,"A ",{}]'), Unread)
+    assert connection.is_asking
+    connection.is_lenient = True
+    answered = connection.receive(b'[3,"A ",{}]')
+    assert isinstance(answered, Answered)
+    assert (answered.ask, rules(answered), connection.is_asking) == (ask("a"), ["Q-29"], False)
+    assert isinstance(connection.receive(b'[3,"b",{}]'), Unread), "no call is open"
+
+
+@pytest.mark.covers("T-45")
+def test_a_late_answer_is_not_taken_for_another_call(connection: Connection) -> None:
+    connection.is_lenient = True
+    for id in ("a", "b"):
+        connection.ask(ask(id))
+    connection.next_ask(NOON)
+    connection.expire(NOON + timedelta(minutes=1))
+    connection.next_ask(NOON)
+    late = connection.receive(b'[3,"a",{}]')
+    assert isinstance(late, Answered)
+    assert (late.ask, late.late, connection.is_asking) == (ask("a"), True, True)
 
 
 def test_a_call_is_given_up_at_its_deadline_and_a_late_answer_still_known_t44_c042(connection: Connection) -> None:
