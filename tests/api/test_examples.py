@@ -12,6 +12,8 @@ from services.api import (
     credentials,
     frames,
     readings,
+    repairs,
+    reports,
     sessions,
     sites,
     stations,
@@ -28,7 +30,10 @@ MODELS: list[type[BaseModel]] = [
     credentials.Credentials,
     frames.Frame,
     readings.Reading,
+    repairs.Repair,
+    reports.EnergyLedger,
     sessions.Session,
+    sessions.WholeSession,
     sites.Site,
     stations.Station,
     stream_tokens.StreamToken,
@@ -60,10 +65,12 @@ def _described(schemas: dict[str, Any], schema: dict[str, Any]) -> bool:
     match schema:
         case {"$ref": str(reference)}:
             return _described(schemas, schemas[reference.rpartition("/")[2]])
+        case {"examples": _}:
+            return True
         case {"properties": {"items": {"items": inner}}}:
             return _described(schemas, inner)
         case _:
-            return "examples" in schema
+            return False
 
 
 def test_every_answer_under_v1_has_an_example() -> None:
