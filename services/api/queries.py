@@ -103,7 +103,7 @@ class Queries:
     # ---- things by their id, and all of a kind ---------------------------------------------------------------------
 
     async def thing(self, table: Table, tenant: str, id: str) -> Row[Any] | None:
-        """Return one row of `sites`, `tokens`, `access_keys`, `sessions` or `commands`."""
+        """Return one row of `sites`, `tokens`, `access_keys`, `sessions`, `repairs` or `commands`."""
         return await self._row(select(table).where(table.c.tenant == tenant, table.c.id == id))
 
     async def version(self, kind: str, tenant: str, id: str) -> int:
@@ -212,6 +212,12 @@ class Queries:
 
         rows = await self._ask(changed)
         return rows, Change(after.since, after.reached | {row.part: Reached(row.updated_at, row.place) for row in rows})
+
+    async def repairs(self, tenant: str, session: str) -> Rows:
+        """Return what was done to a session, or refused, in the order of the decisions."""
+        r = tables.repairs.c
+        of_it = (r.tenant == tenant, or_(r.session == session, and_(r.attached_to == session, r.done)))
+        return await self._rows(select(tables.repairs).where(*of_it).order_by(r.decided_at, r.part, r.place))
 
     # ---- commands --------------------------------------------------------------------------------------------------
 
