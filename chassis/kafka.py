@@ -28,6 +28,7 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+from aiokafka.partitioner import murmur2
 
 from chassis import clock, metrics
 from chassis.copies import Copies, Copy, Whole
@@ -46,6 +47,8 @@ __all__ = [
     "InvalidProducerEpoch",
     "KafkaError",
     "MessageSizeTooLargeError",
+    "NoOffsetForPartitionError",
+    "OffsetOutOfRangeError",
     "OutOfOrderSequenceNumber",
     "ProducerFenced",
     "TopicPartition",
@@ -157,15 +160,18 @@ def group_consumer(settings: Settings, group: str, *, reset: str = "none") -> AI
     )
 
 
-def plain_consumer(settings: Settings, *, committed: bool = True) -> AIOKafkaConsumer:
+def plain_consumer(
+    settings: Settings, *, committed: bool = True, reset: str = "earliest", fetch_bytes: int = 50 * MIB
+) -> AIOKafkaConsumer:
     """Return a consumer without a group: whoever takes it assigns and seeks."""
     return AIOKafkaConsumer(
         **connection(settings),
         enable_auto_commit=False,
-        auto_offset_reset="earliest",  # with the default, `assign` races to the end and nothing is restored
+        auto_offset_reset=reset,  # with aiokafka's default, `assign` races to the end and nothing is restored
         isolation_level="read_committed" if committed else "read_uncommitted",
         fetch_max_wait_ms=100,
-        max_partition_fetch_bytes=4 * MIB,
+        max_partition_fetch_bytes=min(4 * MIB, fetch_bytes),
+        fetch_max_bytes=fetch_bytes,
     )
 
 
@@ -597,6 +603,11 @@ class Tail(Generic[E]):
 
 def _record(topic: Topic[Any], raw: Any) -> Record:
     return Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
+
+
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """Return the partition in which a key's records lie, as Java and our producers choose it."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def partition_of_gateway(gateway: str, partitions: int) -> int:
