@@ -1,10 +1,11 @@
 """Every benchmark there is, in the order in which they run."""
 
-from benchmarks import gateway
+from benchmarks import gateway, records
 from benchmarks.harness import Benchmark
 
 BENCHMARKS: dict[str, Benchmark] = {
     "gateway": Benchmark(
         "acknowledged MeterValues per CPU-second of a gateway, beside an echo server's", gateway.measure
     ),
+    "records": Benchmark("what the state of a station with a long history takes in the log", records.measure),
 }

@@ -11,7 +11,7 @@ from contracts.event import Message, OfStation, SiteId
 from contracts.reference import Site, Station
 from contracts.stations import AnsweredUndecided, MetersRead, TransactionEnded, TransactionStarted
 from contracts.topics import AUTHORIZATIONS, CHARGING, GATEWAYS, READINGS, REGISTRY, SESSIONS, SITES, STATIONS
-from services.sessions import domain, state
+from services.sessions import domain, past, state
 from services.sessions.heard import Heard
 
 LATE = timedelta(seconds=120)
@@ -29,6 +29,7 @@ def build(_: Settings) -> Stream:
         answers=(GATEWAYS,),
         copies=(Whole(REGISTRY), Whole(SITES)),
         regard=regard,
+        apart={"closed": state.blocks, "reports": None, "past": past.blocks},
         hears=(TransactionStarted, MetersRead, TransactionEnded, AnsweredUndecided, TokenDecided),
     )
 
