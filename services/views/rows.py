@@ -11,6 +11,7 @@ import msgspec
 from contracts import tables
 from contracts.authorizations import AuthorizationEvent, TokenDecided, UnknownTokenSeen
 from contracts.operations import (
+    BootAskedFor,
     CommandAccepted,
     CommandExpired,
     CommandFailed,
@@ -161,7 +162,7 @@ BLANK: dict[str, Row] = {
 def operations(event: Said, mark: Mark) -> Iterator[Operation]:
     """Yield what becomes of rows by `event`."""
     match event:
-        case AnswerOwed() | DecisionHeardEarly() | TokenDecided():
+        case AnswerOwed() | DecisionHeardEarly() | TokenDecided() | BootAskedFor():
             return
         case OfSession():
             yield Step(tables.sessions, (event.tenant, event.session), event, mark)
