@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from contracts.authorizations import TokenStatus
 from contracts.event import Event, Instant, Sealed, SiteId, StationId, TenantId, TokenId
+from contracts.tariffs import Policy, Tariff
 
 
 class Thing(Event, frozen=True, kw_only=True):
@@ -133,6 +134,26 @@ class AccessKey(Thing, frozen=True, kw_only=True):
     label: str = ""
 
 
+class TariffVersion(Thing, frozen=True, kw_only=True):
+    """A tariff as it is from `valid_from` on. A version never changes and is never deleted: what was priced by it stays (TAR-02)."""
+
+    id: str
+    tariff: Tariff
+    policy: Policy = Policy()
+    valid_from: Instant
+
+
+class TariffAssignment(Thing, frozen=True, kw_only=True):
+    """Which tariff counts where and for whom. The narrowest that fits counts (TAR-29).
+
+    `id` is its scope: `tenant`, `site/…`, `station/…` or `connector/station/evse/connector`, each with `/group/…` for one group of tokens.
+    """
+
+    id: str
+    tariff: str | None = None
+    """None: charging costs nothing there, and that is meant."""
+
+
 class Forgotten(Event, frozen=True, kw_only=True):
     """The thing is no more: a null on the wire. One class per topic, so that the class says where it goes."""
 
@@ -156,7 +177,12 @@ class AccessKeyForgotten(Forgotten, frozen=True, kw_only=True):
     """The key lets nobody in any more."""
 
 
+class TariffAssignmentForgotten(Forgotten, frozen=True, kw_only=True):
+    """No tariff is assigned there any more."""
+
+
 SiteRecord = Site | SiteForgotten
 StationRecord = Station | StationForgotten
 TokenRecord = Token | TokenForgotten
 AccessRecord = AccessKey | AccessKeyForgotten
+TariffRecord = TariffVersion | TariffAssignment | TariffAssignmentForgotten

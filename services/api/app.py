@@ -5,7 +5,20 @@ from typing import Any
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
-from services.api import access_keys, commands, credentials, frames, readings, sessions, sites, stations, tokens
+from services.api import (
+    access_keys,
+    cdrs,
+    commands,
+    credentials,
+    frames,
+    price_quotes,
+    readings,
+    sessions,
+    sites,
+    stations,
+    tariffs,
+    tokens,
+)
 from services.api.access import Access
 from services.api.backends import Backends, Behind
 from services.api.bodies import Bounded
@@ -25,6 +38,7 @@ TAGS = [
     {"name": "tokens", "description": "what opens charging"},
     {"name": "sessions", "description": "what was charged, and is charging"},
     {"name": "commands", "description": "what is asked of stations"},
+    {"name": "prices", "description": "what charging costs"},
     {"name": "access", "description": "who may ask"},
     {"name": "about", "description": "this interface itself"},
 ]
@@ -73,7 +87,20 @@ def describe() -> Api:
         separate_input_output_schemas=False,
     )
     explain(app)
-    for module in (sites, stations, credentials, frames, tokens, sessions, readings, commands, access_keys):
+    for module in (
+        sites,
+        stations,
+        credentials,
+        frames,
+        tokens,
+        sessions,
+        readings,
+        commands,
+        tariffs,
+        cdrs,
+        price_quotes,
+        access_keys,
+    ):
         app.include_router(module.router)
     _about(app)
     app.add_middleware(Bounded)

@@ -217,6 +217,36 @@ class Queries:
             question = question.where(_before((c.created_at, c.id), (after.at, after.id)))
         return await self._rows(question.order_by(c.created_at.desc(), c.id.desc()).limit(limit))
 
+    # ---- prices ----------------------------------------------------------------------------------------------------
+
+    async def tariff_versions(self, tenant: str, id: str) -> Rows:
+        """Return all versions of a tariff, the newest first."""
+        v = tables.tariff_versions.c
+        question = select(tables.tariff_versions).where(v.tenant == tenant, v.id == id)
+        return await self._rows(question.order_by(v.version.desc()))
+
+    async def cost(self, tenant: str, session: str) -> Row[Any] | None:
+        """Return what a session costs."""
+        c = tables.costs.c
+        return await self._row(select(tables.costs).where(c.tenant == tenant, c.session == session))
+
+    async def costs_held(self, tenant: str, after: str | None, limit: int) -> Rows:
+        """Return what somebody should look at before it is billed, in the order of sessions' ids."""
+        c = tables.costs.c
+        question = select(tables.costs).where(c.tenant == tenant, c.state == "held")
+        if after is not None:
+            question = question.where(c.session > after)
+        return await self._rows(question.order_by(c.session).limit(limit))
+
+    async def cdrs(self, tenant: str, after: Asked | None, limit: int, **fields: str | None) -> Rows:
+        """Return CDRs, the newest first, of the session, site or station that `fields` name."""
+        c = tables.cdrs.c
+        wanted = [c[name] == value for name, value in fields.items() if value is not None]
+        question = select(tables.cdrs).where(c.tenant == tenant, *wanted)
+        if after is not None:
+            question = question.where(_before((c.issued_at, c.id), (after.at, after.id)))
+        return await self._rows(question.order_by(c.issued_at.desc(), c.id.desc()).limit(limit))
+
     # ---- changes and keys ------------------------------------------------------------------------------------------
 
     async def outcome(self, tenant: str, request: str, kind: str, id: str) -> Row[Any] | None:
@@ -243,7 +273,14 @@ class Queries:
         return await self._row(select(tables.access_keys).where(k.digest == digest).order_by(k.tenant, k.id))
 
 
-_KINDS = {"site": tables.sites, "station": tables.stations, "token": tables.tokens, "access": tables.access_keys}
+_KINDS = {
+    "site": tables.sites,
+    "station": tables.stations,
+    "token": tables.tokens,
+    "access": tables.access_keys,
+    "tariff": tables.tariffs,
+    "tariff_assignment": tables.tariff_assignments,
+}
 
 
 def _declared(table: Table) -> list[ColumnElement[bool]]:

@@ -61,7 +61,7 @@ def _repaired(frame: Frame, text: str) -> Envelope:
         violations.append(Violation("Q-20", "byte order mark or trailing NUL"))
     if (parts := _parts(bare)) is not None:
         return Envelope(frame, parts, tuple(violations))
-    if bare.startswith('"') and (inner := string(bare.encode())) is not None:
+    if bare.startswith('"') and (inner := string(bare.encode()) or "").startswith("["):
         bare = inner
         violations.append(Violation("T-40", "a text that holds the array"))
     plain = bare.translate(_CONTROLS)
@@ -273,7 +273,7 @@ class _Lenient:
         if not isinstance(value, str):
             self.note(rule or "T-51", f"{name} is no text")
         if kind.max_length is not None and len(text) > kind.max_length:
-            self.note(rule or "Q-40", f"{name} has {len(text)} of at most {kind.max_length} characters")
+            self.note(TOO_LONG.get(rule, rule), f"{name} has {len(text)} of at most {kind.max_length} characters")
         return self._characters(text)
 
     def _characters(self, text: str) -> str:
@@ -384,6 +384,8 @@ def word(words: tuple[str, ...], said: str) -> str | None:
 # ---- values --------------------------------------------------------------------------------------------------------
 
 INT64 = 1 << 63
+TOO_LONG = {"": "Q-40", "Q-41": "Q-40"}
+"""Which rule a text that is too long counts under, if not under its own."""
 LONGEST_NUMBER = 40
 """A number with more digits says nothing."""
 

@@ -166,7 +166,7 @@ class Connection:
     ) -> Call | Broken | Repeated:
         action = normalise.string(rest[0]) if rest else None
         payload = rest[1] if len(rest) > 1 else b"null"
-        if payload == b"null":
+        if payload == b"null" and action is not None:
             payload, violations = b"{}", (*violations, Violation("Q-32", "no payload"))
         if len(rest) > 2:
             violations += (Violation("T-40", "more elements than a call has"),)

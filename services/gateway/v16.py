@@ -230,14 +230,15 @@ class DataTransfer(Request, frozen=True):
 class DiagnosticsStatusNotification(Request, frozen=True):
     """OCPP 1.6 §6.17."""
 
-    status: Literal["Idle", "Uploaded", "UploadFailed", "Uploading"]
+    status: Annotated[Literal["Idle", "Uploaded", "UploadFailed", "Uploading"], Meta(extra={"rule": "M-09"})]
 
 
 class FirmwareStatusNotification(Request, frozen=True):
     """OCPP 1.6 §6.19."""
 
-    status: Literal[
-        "Downloaded", "DownloadFailed", "Downloading", "Idle", "InstallationFailed", "Installing", "Installed"
+    status: Annotated[
+        Literal["Downloaded", "DownloadFailed", "Downloading", "Idle", "InstallationFailed", "Installing", "Installed"],
+        Meta(extra={"rule": "M-10"}),
     ]
 
 

@@ -6,20 +6,38 @@ import pytest
 from httpx import AsyncClient
 from pydantic import BaseModel
 
-from services.api import access_keys, commands, credentials, frames, readings, sessions, sites, stations, tokens
+from services.api import (
+    access_keys,
+    cdrs,
+    commands,
+    credentials,
+    frames,
+    price_quotes,
+    readings,
+    sessions,
+    sites,
+    stations,
+    tariffs,
+    tokens,
+)
 from services.api.app import describe
 
 MODELS: list[type[BaseModel]] = [
     access_keys.AccessKey,
     access_keys.Me,
     access_keys.ShownKey,
+    cdrs.Cdr,
+    cdrs.Cost,
     commands.Command,
     credentials.Credentials,
     frames.Frame,
+    price_quotes.PriceQuote,
     readings.Reading,
     sessions.Session,
     sites.Site,
     stations.Station,
+    tariffs.Assignment,
+    tariffs.TariffShown,
     tokens.Found,
     tokens.Token,
     tokens.UnknownToken,
