@@ -99,7 +99,10 @@ class Settings(BaseSettings):
     )
     undecided_after_s: float = Field(8, gt=0, le=25, description="after how long a gateway answers a call by itself")
     cdr_hold_s: float = Field(
-        300, ge=0, le=30 * 86_400, description="how long after its end a session is billed, so that late values still count"
+        300,
+        ge=0,
+        le=30 * 86_400,
+        description="how long after its end a session is billed, so that late values still count",
     )
     transaction_timeout_ms: int = Field(
         10_000, ge=1000, le=900_000, description="after how long Kafka ends the transaction of a process that died"

@@ -6,6 +6,7 @@ It holds nothing that it could not rebuild: sockets, and a copy of the registry 
 import asyncio
 import logging
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -18,7 +19,6 @@ from typing import Any, Protocol, cast
 from msgspec import Struct, structs
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
@@ -26,11 +26,13 @@ from websockets.typing import Subprotocol
 from chassis import clock, metrics
 from chassis.copies import Copy, Whole
 from chassis.kafka import (
+    Address,
     CopyKeeper,
     KafkaError,
     Log,
     MessageSizeTooLargeError,
     Place,
+    Settled,
     Tail,
     Unavailable,
     check_topics,
@@ -42,7 +44,7 @@ from chassis.secrets import Secrets
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.web import PortTaken
-from contracts.event import GatewayId, StationId, derived_id
+from contracts.event import GatewayId, StationId, TenantId, derived_id
 from contracts.gateways import CallAsked, CloseAsked, GatewayAlive, GatewayEvent, GatewayGone
 from contracts.reference import Station, StationRecord
 from contracts.stations import CallFailed, ConnectionOpened, StationEvent
@@ -52,6 +54,7 @@ from services.gateway.admission import Admission, Door, Policy, Refusal, unavail
 from services.gateway.connection import Decision, StationConnection, TooLarge
 from services.gateway.limits import Bucket, Flow
 from services.gateway.liveness import liveness_of
+from services.gateway.wire import Wire
 
 SOURCE = "/voltstream/gateway"
 ALIVE_EVERY = 5.0
@@ -60,6 +63,8 @@ ABNORMAL = 1006
 """The code of a connection that ended without a close frame of the station's."""
 TLS_HANDSHAKE = b"\x16\x03"
 """How TLS begins: a handshake record of any version."""
+SHOWN = 200
+"""So much of the last frames of each connection is kept, to tell what a station dislikes (Q-14)."""
 SLICE, SLICE_S = 20, 0.1
 """Sockets are closed in slices of at least so many, so many seconds apart."""
 
@@ -76,7 +81,7 @@ class Edge(Protocol):
         """The station has said nothing for too long."""
 
 
-class StationSocket(ServerConnection):
+class StationSocket(Wire):
     """A WebSocket that knows whose it is."""
 
     admission: Admission | None = None
@@ -87,6 +92,9 @@ class StationSocket(ServerConnection):
     """It began as TLS does."""
     _aborted_with: int | None = None
     _looking: asyncio.TimerHandle | None = None
+    _throttled: asyncio.TimerHandle | None = None
+    _is_full = False
+    _last_heard = _last_said = b""
 
     def __init__(self, *parts: Any, edge: Edge, **how: Any) -> None:
         super().__init__(*parts, **how)
@@ -126,21 +134,42 @@ class StationSocket(ServerConnection):
         sent = self.protocol.close_sent
         return sent.code if sent is not None and super().close_code == ABNORMAL else super().close_code
 
-    async def hear(self) -> bytes | None:
-        """Return the next message, whether text or binary; None when the socket has closed and all has been heard."""
-        try:
-            message = await self.recv(decode=False)  # decoded, what is no UTF-8 would close the socket
-        except ConnectionClosed:
-            return None
-        if wait := self._flow.wait(self.loop.time()):
-            metrics.GATEWAY_THROTTLED.inc()
-            await asyncio.sleep(wait)  # unread, what it sends next stays in its own buffers (T-54)
-        return message
+    async def listen(self, heard: Callable[[bytes], None]) -> None:
+        """Give each message to `heard`, but read no more for a while if too many come (T-54)."""
 
-    async def say(self, frame: bytes) -> None:
+        def flowing(message: bytes) -> None:
+            self._last_heard = message[:SHOWN]
+            heard(message)
+            if wait := self._flow.wait(self.loop.time()):
+                self._throttle(wait)
+
+        await super().listen(flowing)
+
+    def say(self, frame: bytes) -> None:
         """Send a message, if the socket is still open."""
-        with suppress(ConnectionClosed):
-            await self.send(frame, text=True)
+        self._last_said = frame[:SHOWN]
+        super().say(frame)
+
+    def hold(self, is_held: bool) -> None:
+        """Read no more, or read again unless too many came."""
+        self._is_full = is_held
+        super().hold(is_held or self._throttled is not None)
+
+    def _throttle(self, wait: float) -> None:
+        """What the station sends next stays in its own buffers."""
+        metrics.GATEWAY_THROTTLED.inc()
+        if self._throttled is not None:
+            self._throttled.cancel()
+        self._throttled = self.loop.call_later(wait, self._go_on)
+        super().hold(True)
+
+    def _go_on(self) -> None:
+        self._throttled = None
+        self.hold(self._is_full)
+
+    def last_exchange(self) -> str:
+        """Return what was said to the station last: which call, or the answer to which; empty: nothing."""
+        return named_of(self._last_heard, self._last_said)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close it as this station can bear (Q-13)."""
@@ -159,6 +188,8 @@ class StationSocket(ServerConnection):
         if self.state is not State.OPEN:
             return
         now, pace = self.loop.time(), self._edge.pace
+        if self._throttled is not None or self._is_full:
+            self._heard_at = now  # it is we who do not listen
         look = liveness_of(self.record, pace.ping, pace.pong_within).look(now, self._heard_at, self._pinged_at)
         if look.dead:
             self._edge.silent(self)
@@ -171,8 +202,9 @@ class StationSocket(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody has to be watched over any more."""
-        if self._looking is not None:
-            self._looking.cancel()
+        for timer in (self._looking, self._throttled):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
 
@@ -371,12 +403,14 @@ class Gateway:
 
     # ---- the log ----
 
-    async def send(self, event: StationEvent, id: str, received: datetime) -> asyncio.Future[Any]:
-        """Put an event into the log; the future is done when it is acknowledged. Raises `Unavailable`."""
+    def address(self, tenant: TenantId, station: StationId) -> Address:
+        """Return where in the log the events of a station go."""
+        return self._log.address(STATIONS, f"{tenant}/{station}".encode(), SOURCE)
+
+    def post(self, to: Address, event: StationEvent, id: str, received: datetime, settled: Settled) -> None:
+        """Put an event into the log; `settled` is told when it is acknowledged. Raises `Unavailable`, `TooLarge`."""
         try:
-            return await self._log.send(
-                STATIONS, event, id=id, source=SOURCE, traceparent=new_traceparent(), recorded_at=received
-            )
+            self._log.post(to, event, id=id, traceparent=new_traceparent(), recorded_at=received, settled=settled)
         except MessageSizeTooLargeError as error:
             raise TooLarge from error
         except KafkaError as error:
@@ -559,6 +593,22 @@ class Gateway:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def named_of(heard: bytes, said: bytes) -> str:
+    """Return what the beginning of a frame of ours is, by its own words and those of the call that came before."""
+    found = _BEGINNING.match(said)
+    if found is None:
+        return ""
+    kind, id, action = found[1], found[2], found[3]
+    if kind == b"2":
+        return f"the call {action.decode()}" if action else "a call"
+    call = _BEGINNING.match(heard)
+    of = f"to {call[3].decode()}" if call is not None and call[2] == id and call[3] else "to an earlier call"
+    return f"the {'answer' if kind == b'3' else 'error'} {of}"
+
+
+_BEGINNING = re.compile(rb'\[\s*"?([234])"?\s*,\s*("[^"]*"|[^,]*)\s*,\s*(?:"(\w{1,64})")?')
 
 
 def address_of(socket: ServerConnection) -> str:
