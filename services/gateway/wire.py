@@ -29,7 +29,11 @@ class Wire(ServerConnection):
 
     def say(self, frame: bytes) -> None:
         """Send a message, if the socket is still open. Whoever does not read what we say is not heard meanwhile."""
-        if self.protocol.state is OPEN:
+        if self.protocol.state is not OPEN:
+            return
+        if len(frame) < 126:
+            self.transport.write(b"\x81%c%b" % (len(frame), frame))
+        else:
             self.protocol.send_text(frame)
             self.send_data()
 
