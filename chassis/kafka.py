@@ -50,6 +50,8 @@ __all__ = [
     "InvalidProducerEpoch",
     "KafkaError",
     "MessageSizeTooLargeError",
+    "NoOffsetForPartitionError",
+    "OffsetOutOfRangeError",
     "OutOfOrderSequenceNumber",
     "ProducerFenced",
     "TopicPartition",
@@ -167,15 +169,18 @@ def group_consumer(settings: Settings, group: str, *, reset: str = "none") -> AI
     )
 
 
-def plain_consumer(settings: Settings, *, committed: bool = True) -> AIOKafkaConsumer:
+def plain_consumer(
+    settings: Settings, *, committed: bool = True, reset: str = "earliest", fetch_bytes: int = 50 * MIB
+) -> AIOKafkaConsumer:
     """Return a consumer without a group: whoever takes it assigns and seeks."""
     return AIOKafkaConsumer(
         **connection(settings),
         enable_auto_commit=False,
-        auto_offset_reset="earliest",  # with the default, `assign` races to the end and nothing is restored
+        auto_offset_reset=reset,  # with aiokafka's default, `assign` races to the end and nothing is restored
         isolation_level="read_committed" if committed else "read_uncommitted",
         fetch_max_wait_ms=100,
-        max_partition_fetch_bytes=4 * MIB,
+        max_partition_fetch_bytes=min(4 * MIB, fetch_bytes),
+        fetch_max_bytes=fetch_bytes,
     )
 
 
@@ -751,6 +756,11 @@ class Tail(Generic[E]):
 
 def _record(topic: Topic[Any], raw: Any) -> Record:
     return Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
+
+
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """Return the partition in which a key's records lie, as Java and our producers choose it."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def partition_of_gateway(gateway: str, partitions: int) -> int:

@@ -52,6 +52,10 @@ API_DURATION = Histogram(
     ["operation"],
     buckets=SECONDS,
 )
+STREAMS = Gauge("voltstream_api_streams", "Live streams that are open")
+STREAM_EVENTS = Counter("voltstream_api_stream_events_total", "Events sent to live streams")
+STREAM_ENDS = Counter("voltstream_api_stream_ends_total", "Live streams that ended", ["why"])
+STREAM_LOG_READS = Counter("voltstream_api_stream_log_reads_total", "Reads of the log for streams that were behind")
 
 
 def exposition(registry: CollectorRegistry = REGISTRY) -> bytes:

@@ -23,6 +23,7 @@ TransactionId = NewType("TransactionId", str)
 """What a station calls a transaction: text, so that OCPP 2.x fits."""
 SessionId = NewType("SessionId", str)
 CommandId = NewType("CommandId", str)
+RepairId = NewType("RepairId", str)
 RequestId = NewType("RequestId", str)
 Sealed = NewType("Sealed", str)
 """A secret that only a holder of the deployment's secret can open."""

@@ -2,16 +2,49 @@
 
 Flags say what a person or a bill must know of a session:
 `refused`: its token was not accepted. `meter_start_missing`, `meter_stop_missing`: the station named no register there; a
-sample stands in where there is one. `meter_went_back`: it stopped below its start, so its energy is unknown.
-`below_last_register`: it stopped below a sample. `ended_before_start`: by the station's clock. `paired`: its stop was heard
-before its start. `matched`: its stop named no id of its own, and no other session fitted.
+sample stands in where there is one. `meter_start_placeholder`: it named 0 for a register that it did not know.
+`meter_went_back`: it stopped below its start. `meter_wrapped`: the register ran over its last digit and began at 0.
+`meter_reset`: the register began anew in between, so the energy is the sum of its rises. `meter_stop_is_start`: it stopped
+where it began although energy flowed, as its samples show. `below_last_register`: it stopped below a sample. `implausible`:
+more energy than the connector can deliver in that time. `unit_suspect`: kWh and Wh seem to be mistaken for one another.
+`ended_before_start`: by the station's clock. `clock_suspect`: a time was corrected, `said_at` is the station's.
+`clock_set_back`: it began after a session that has the later time. `paired`: its stop was heard before its start.
+`matched`: its stop named no id of its own, and no other session fitted. `ghost`: nobody said that it ended, it was
+presumed. `repaired`: a person said how it ended. `review`: a person should look at it before it is billed.
 """
 
 from typing import Literal
 
+from msgspec import Struct
+
 from contracts.authorizations import Purpose, TokenInfo
-from contracts.event import GatewayId, Instant, OfStation, SessionId, SiteId, TokenId, TransactionId
+from contracts.event import GatewayId, Instant, OfStation, RepairId, SessionId, SiteId, TokenId, TransactionId
 from contracts.stations import Reading
+
+EnergySource = Literal["", "register", "samples", "relative", "intervals", "person"]
+"""What a session's energy was taken from: the registers of its start and end; the rises of the register in its samples, where
+those of start and end cannot be; samples that count from the session's start; the sum of its intervals; a repair.
+Empty: nothing is known of its energy."""
+
+
+class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an event moves in the energy ledger, in Wh, more or less: delivered = attributed + quarantined + unattributed.
+
+    An event is one entry, under its `ce_id`; a correction is a further event with what has to be added to make it right.
+    """
+
+    delivered_wh: int = 0
+    """What the meter of the connector shows to have flowed."""
+    attributed_wh: int = 0
+    """In sessions."""
+    quarantined_wh: int = 0
+    """In stops that fit no session."""
+    unattributed_wh: int = 0
+    """In none of them. Below 0 in all: sessions have more than the meter shows."""
+    site: SiteId | None = None
+    time_zone: str = "UTC"
+    register_wh: int | None = None
+    """Where the connector's register stands now, if that is news."""
 
 
 class OfSession(OfStation, frozen=True, kw_only=True):
@@ -38,6 +71,12 @@ class SessionStarted(OfSession, frozen=True, kw_only=True):
     offline: bool = False
     """It was reported more than 120 s after it happened."""
     flags: tuple[str, ...] = ()
+    heard_at: Instant | None = None
+    """When we learnt of it."""
+    said_at: Instant | None = None
+    """By the station's clock, where that cannot be right and `at` is another time."""
+    account: Account | None = None
+    """The register rose since the last time that we saw it, outside of any session."""
 
 
 class SessionAuthorized(OfSession, frozen=True, kw_only=True):
@@ -59,6 +98,8 @@ class StartRepeated(OfSession, frozen=True, kw_only=True):
     """The station said the same start again: nothing new, and the same answer."""
 
     report: str
+    differs: bool = False
+    """It named another time: taken for the same start, as nothing has happened in between."""
 
 
 class EnergyDelivered(OfSession, frozen=True, kw_only=True):
@@ -66,6 +107,8 @@ class EnergyDelivered(OfSession, frozen=True, kw_only=True):
 
     energy_wh: int
     meter_wh: int
+    energy_source: EnergySource = ""
+    account: Account | None = None
 
 
 class SessionEnded(OfSession, frozen=True, kw_only=True):
@@ -82,18 +125,45 @@ class SessionEnded(OfSession, frozen=True, kw_only=True):
     """What the stop called it."""
     reason_said: str = ""
     """The station's own word, where it is none of OCPP's and `reason` is Other."""
+    said_at: Instant | None = None
+    """By the station's clock, where that cannot be right and `at` is another time."""
+    started_at: Instant | None = None
+    """When it began, where that is known better now than at its start."""
+    energy_source: EnergySource = ""
+    account: Account | None = None
 
 
 class SessionPresumedEnded(OfSession, frozen=True, kw_only=True):
-    """Its connector began another transaction, so this one must be over. A real stop corrects it."""
+    """Nobody said that it ended, but it must be over. A real stop corrects it.
+
+    `reason`: NewTransaction: its connector began another. Ghost: its connector was free, or the station had booted, and
+    nothing more was heard of it. Silent: nothing has been heard of it for days.
+    """
 
     reason: str
     meter_wh: int | None = None
     energy_wh: int | None = None
+    flags: tuple[str, ...] = ()
+    energy_source: EnergySource = ""
+    account: Account | None = None
+
+
+class SessionSuspected(OfSession, frozen=True, kw_only=True):
+    """It may be over although no stop came. Unless there is a sign of life before `until`, it is presumed so."""
+
+    why: Literal["free", "booted"]
+    """Its connector is free; the station has booted."""
+    until: Instant
+
+
+class SessionAlive(OfSession, frozen=True, kw_only=True):
+    """A sign of life of a session: it is not suspected any more. The next one is due before `until`."""
+
+    until: Instant
 
 
 class SessionCorrected(OfSession, frozen=True, kw_only=True):
-    """The real stop of a session that was presumed ended: these values count now."""
+    """The real stop of a session that was presumed or guessed to be over: these values count now."""
 
     report: str
     reason: str
@@ -106,6 +176,12 @@ class SessionCorrected(OfSession, frozen=True, kw_only=True):
     """What the stop called it."""
     reason_said: str = ""
     """The station's own word, where it is none of OCPP's and `reason` is Other."""
+    said_at: Instant | None = None
+    """By the station's clock, where that cannot be right and `at` is another time."""
+    started_at: Instant | None = None
+    """When it began, where that is known better now than at its start."""
+    energy_source: EnergySource = ""
+    account: Account | None = None
 
 
 class StopRepeated(OfSession, frozen=True, kw_only=True):
@@ -128,6 +204,44 @@ class SessionQuarantined(OfSession, frozen=True, kw_only=True):
     meter_wh: int | None = None
     token: TokenId | None = None
     masked_uid: str = ""
+    energy_wh: int | None = None
+    """Of the stop alone: what the samples in it show, or the register since it was seen last."""
+    said_at: Instant | None = None
+    """By the station's clock, where that cannot be right and `at` is another time."""
+    account: Account | None = None
+
+
+class SessionRepaired(OfSession, frozen=True, kw_only=True):
+    """A person put it right. What follows from that for sessions is in the events beside this one."""
+
+    repair: RepairId
+    action: Literal["attach", "end", "discard"]
+    to: SessionId | None = None
+    """The session that a stop in quarantine was the end of."""
+    reason: str
+    requested_by: str
+    fingerprint: str = ""
+    energy_before_wh: int | None = None
+    energy_after_wh: int | None = None
+    """Of this session; of an attached stop, that of the session `to`."""
+    account: Account | None = None
+
+
+RepairRefusal = Literal[
+    "unknown_session", "not_in_quarantine", "unknown_target", "wrong_state", "meter_went_back", "ends_before_start",
+    "idempotency_key_reused",
+]  # fmt: skip
+
+
+class RepairRefused(OfSession, frozen=True, kw_only=True):
+    """A repair that cannot be done. `reason` says why, and `detail` what to do."""
+
+    repair: RepairId
+    action: Literal["attach", "end", "discard"]
+    reason: RepairRefusal
+    detail: str = ""
+    requested_by: str = ""
+    fingerprint: str = ""
 
 
 class StopAuthorized(OfSession, frozen=True, kw_only=True):
@@ -161,6 +275,14 @@ class DecisionHeardEarly(OfStation, frozen=True, kw_only=True):
     """What the station has been told to call it, if nobody decided in time."""
 
 
+class EnergyUnattributed(OfStation, frozen=True, kw_only=True):
+    """The register of a connector rose outside of any session (Q-78)."""
+
+    evse: int
+    connector: int
+    account: Account
+
+
 SessionEvent = (
     SessionStarted
     | SessionAuthorized
@@ -169,9 +291,14 @@ SessionEvent = (
     | EnergyDelivered
     | SessionEnded
     | SessionPresumedEnded
+    | SessionSuspected
+    | SessionAlive
     | SessionCorrected
     | StopRepeated
     | SessionQuarantined
+    | SessionRepaired
+    | RepairRefused
+    | EnergyUnattributed
     | StopAuthorized
     | AnswerOwed
     | DecisionHeardEarly

@@ -251,19 +251,23 @@ sessions = Table(
     Column("masked_uid", Text),
     Column("stop_token", Text),
     Column("stop_masked_uid", Text),
-    Column("state", Text, nullable=False),  # pending, charging, ended, presumed_ended, quarantined
+    Column("state", Text, nullable=False),  # pending, charging, ended, presumed_ended, quarantined, attached, discarded
     Column("started_at", Instant),
     Column("ended_at", Instant),
     Column("meter_start_wh", BigInteger),
     Column("meter_stop_wh", BigInteger),
     Column("energy_wh", BigInteger),
+    Column("energy_source", Text),  # register, samples, relative, intervals, person: `contracts.sessions.EnergySource`
     Column("reason", Text),  # of its end, in OCPP's words
     Column("reason_said", Text),  # in the station's, where it is none of OCPP's
     Column("quarantined_because", Text),  # none_fits, several_fit
     Column("authorization_status", Text),
     Column("stop_authorization_status", Text),
     Column("reservation", BigInteger),
-    Column("flags", JSON, nullable=False),  # those of `contracts.sessions`, and offline, undecided, stop_differs
+    Column("attached_to", Text),  # the session that a stop in quarantine was the end of, once somebody has said so
+    Column(
+        "flags", JSON, nullable=False
+    ),  # those of `contracts.sessions`, and offline, undecided, suspected, *_differs
     Column("final", Boolean, nullable=False),  # ended by the station's own stop, and the energy is known
     Column("revision", BigInteger, nullable=False),  # how many events it is made of: each makes another version
     Column("updated_at", Instant, nullable=False),  # when we learnt of the last; never falls within `part`
@@ -274,6 +278,28 @@ sessions = Table(
     Index("sessions_by_site", "tenant", "site", "part", "updated_at", "place"),
     Index("sessions_by_station", "tenant", "station"),
     Index("sessions_by_token", "tenant", "token"),
+)
+
+repairs = Table(
+    "repairs",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("station", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("action", Text, nullable=False),  # attach, end, discard
+    Column("attached_to", Text),
+    Column("done", Boolean, nullable=False),
+    Column("reason", Text),  # why somebody asked for it; of a refusal, why it cannot be done
+    Column("detail", Text),
+    Column("requested_by", Text),
+    Column("fingerprint", Text, nullable=False),
+    Column("energy_before_wh", BigInteger),
+    Column("energy_after_wh", BigInteger),
+    Column("decided_at", Instant, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Index("repairs_by_session", "tenant", "session"),
 )
 
 commands = Table(

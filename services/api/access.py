@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Row
 
+from contracts import tables
 from contracts.event import TenantId
 from services.api.problems import Problem
 from services.api.queries import Queries
@@ -79,6 +80,13 @@ class Access:
         self._trusted.pop(digest, None)
         row = await self._queries.access_key(digest)
         return self._trust(row, now) if row is not None and hmac.compare_digest(row.digest, digest) else None
+
+    async def still(self, caller: Caller) -> bool:
+        """Return whether the key of somebody who was let in is there still, and allows no less."""
+        if caller.first:
+            return True
+        row = await self._queries.thing(tables.access_keys, caller.tenant, caller.key)
+        return row is not None and caller.scopes <= including(row.scopes)
 
     def _trust(self, row: Row[Any], now: float) -> Caller:
         caller = Caller(TenantId(row.tenant), row.id, including(row.scopes))

@@ -16,6 +16,8 @@ from services.api import (
     sessions,
     sites,
     stations,
+    stream,
+    stream_tokens,
     tariffs,
     tokens,
 )
@@ -25,6 +27,7 @@ from services.api.bodies import Bounded
 from services.api.measured import Measured
 from services.api.problems import CATALOGUE, Problem, ProblemDetails, answers, explain, not_found
 from services.api.queries import Away
+from services.api.stream import Streams
 
 DESCRIPTION = """
 What is true of a charging network, what was, and what its stations should do.
@@ -39,9 +42,26 @@ TAGS = [
     {"name": "sessions", "description": "what was charged, and is charging"},
     {"name": "commands", "description": "what is asked of stations"},
     {"name": "prices", "description": "what charging costs"},
+    {"name": "stream", "description": "what happens, as it happens"},
     {"name": "access", "description": "who may ask"},
     {"name": "about", "description": "this interface itself"},
 ]
+RESOURCES = (
+    sites,
+    stations,
+    credentials,
+    frames,
+    tokens,
+    sessions,
+    readings,
+    commands,
+    tariffs,
+    cdrs,
+    price_quotes,
+    stream,
+    stream_tokens,
+    access_keys,
+)
 
 
 class Kind(BaseModel):
@@ -71,6 +91,7 @@ def build(backends: Backends) -> Api:
     app = describe()
     app.state.backends = backends
     app.state.access = Access(backends.queries, backends.settings.admin_digest)
+    app.state.streams = Streams()
     return app
 
 
@@ -87,20 +108,7 @@ def describe() -> Api:
         separate_input_output_schemas=False,
     )
     explain(app)
-    for module in (
-        sites,
-        stations,
-        credentials,
-        frames,
-        tokens,
-        sessions,
-        readings,
-        commands,
-        tariffs,
-        cdrs,
-        price_quotes,
-        access_keys,
-    ):
+    for module in RESOURCES:
         app.include_router(module.router)
     _about(app)
     app.add_middleware(Bounded)

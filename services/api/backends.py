@@ -7,12 +7,14 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from chassis.clickhouse import ClickHouse
+from chassis.feed import Feed
 from chassis.kafka import Log, Place, Unavailable
 from chassis.secrets import Secrets
 from chassis.settings import Settings
 from contracts.event import Event
 from contracts.topics import Topic
 from services.api.queries import Queries
+from services.api.told import Told
 
 SOURCE = "/voltstream/api"
 
@@ -55,6 +57,8 @@ class Backends:
     queries: Queries
     clickhouse: ClickHouse
     journal: Journal
+    feed: Feed[Told] | None = None
+    """What live streams listen to; None: there are none."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when waits must end."""
     patience_s: float = 10

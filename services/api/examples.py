@@ -133,6 +133,19 @@ ACCESS_KEY = {
 }
 SHOWN_KEY = ACCESS_KEY | {"key": "vs_4be19f0a62c7_…"}
 ME = {"tenant": "default", "key_id": "4be19f0a62c7", "scopes": ["operate", "read", "tokens:read"]}
+STREAM_TOKEN = {"stream_token": "vst_WyJkZWZhdWx0Ii…", "expires_at": "2026-03-01T12:01:00Z"}
+_TOLD = (
+    '{"specversion":"1.0","id":"0b0e5c0e-52a8-5f43-9d3c-0d6a4b9b3f10","source":"/voltstream/sessions",'
+    '"type":"voltstream.EnergyDelivered","subject":"default/RDAM 123","time":"2026-03-01T12:00:00Z",'
+    '"recordedtime":"2026-03-01T12:00:01Z","datacontenttype":"application/json","data":{"type":"EnergyDelivered",'
+    '"at":"2026-03-01T12:00:00Z","tenant":"default","station":"RDAM 123",'
+    '"session":"7d444840-9dc0-51d1-b245-5ffdce74fad2","energy_wh":7100,"meter_wh":7600}}'
+)
+STREAM = {
+    "its beginning": {"value": ": Voltstream\nretry: 1000\nid: x2B5…AQ\n\n"},
+    "an event": {"value": f"event: EnergyDelivered\nid: x2B5…Ag\ndata: {_TOLD}\n\n"},
+    "silence": {"value": ": nothing new\nid: x2B5…Ag\n\n"},
+}
 
 
 def like(example: dict[str, Any]) -> ConfigDict:

@@ -22,16 +22,17 @@ def masked(text: str) -> str | None:
         frame = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    without = _without(frame)
+    without = unnamed(frame)
     return text if without == frame else json.dumps(without, ensure_ascii=False, separators=(",", ":"))
 
 
-def _without(value: Any) -> Any:
+def unnamed(value: Any) -> Any:
+    """Return a JSON value with its uids masked."""
     match value:
         case dict():
             return {name: _field(name, each) for name, each in value.items()}
         case list():
-            return [_without(each) for each in value]
+            return [unnamed(each) for each in value]
         case str():
             return masked_text(value)
         case _:
@@ -41,7 +42,7 @@ def _without(value: Any) -> Any:
 def _field(name: str, value: Any) -> Any:
     if isinstance(value, str | int) and name.lower() in NAMES:
         return mask(str(value))
-    return _without(value)
+    return unnamed(value)
 
 
 def masked_text(value: str) -> str:

@@ -19,7 +19,7 @@ METHODS = ("DELETE", "GET", "HEAD", "POST", "PUT")
 CATALOGUE: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
     "bad_json": (400, "The body is not JSON"),
-    "bad_cursor": (400, "The cursor is not one that this list has given out"),
+    "bad_cursor": (400, "The cursor is not one that has been given out here"),
     "unauthenticated": (401, "The request carries no API key that is valid"),
     "forbidden": (403, "The API key may not do this"),
     "not_found": (404, "There is no such thing"),
@@ -28,11 +28,13 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "exists": (409, "The thing exists already"),
     "site_in_use": (409, "The site still has stations"),
     "not_charging": (409, "Nobody charges in the session"),
+    "expired_cursor": (410, "What comes after the cursor is not kept any more"),
     "version_mismatch": (412, "The thing has another version"),
     "too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body must be JSON and say so"),
     "invalid": (422, "Something in the request is not as it must be"),
     "idempotency_key_reused": (422, "Another request has been made under this Idempotency-Key"),
+    "too_many_streams": (429, "The API key has as many streams open as it may"),
     "internal": (500, "A defect of ours"),
     "unavailable": (503, "Something that is needed for the answer is away"),
 }
@@ -88,7 +90,7 @@ class Problem(Exception):
         self.kind = kind
         self.status, title = CATALOGUE[kind]
         self.headers = dict(headers or {})
-        if self.status == 503:
+        if self.status in (429, 503):
             self.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
         self.details = ProblemDetails(
             type=f"/problems/{kind}",

@@ -175,6 +175,14 @@ class Queries:
         question = select(s.id).where(s.tenant == tenant, s.site == site, s.declared).limit(1)
         return await self._row(question) is not None
 
+    async def at_sites(self, tenant: str, sites: Sequence[str], stations: Sequence[str]) -> set[str]:
+        """Return those of these stations that are at one of these sites."""
+        s = tables.stations.c
+        rows = await self._rows(
+            select(s.id).where(s.tenant == tenant, s.site.in_(sites), s.id.in_(stations), s.declared)
+        )
+        return {row.id for row in rows}
+
     # ---- tokens ----------------------------------------------------------------------------------------------------
 
     async def masked_uid(self, tenant: str, token: str) -> str:

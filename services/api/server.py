@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import clickhouse, sql
 from chassis.clickhouse import ClickHouse
+from chassis.feed import Feed
 from chassis.logs import log
 from chassis.secrets import Secrets
 from chassis.service import Service
@@ -16,6 +17,7 @@ from contracts.tables import REVISION
 from services.api.app import build
 from services.api.backends import Backends, KafkaJournal
 from services.api.queries import Queries
+from services.api.told import TOPICS, told
 
 CONNECTIONS = 20
 """To SQL: what a process with two cores can keep busy, waits included."""
@@ -30,7 +32,9 @@ async def serve(settings: Settings, service: Service, listening: Callable[[str],
     engine, db = sql.build(settings, connections=CONNECTIONS), archive(settings)
     listener = bound(settings.api_host, settings.api_port, "VOLTSTREAM_API_PORT")
     journal = KafkaJournal(settings)
-    web = Web(build(Backends(settings, secrets, Queries(engine), db, journal, service.stopping)), listener)
+    feed = Feed(settings, TOPICS, told)
+    behind = Backends(settings, secrets, Queries(engine), db, journal, feed=feed, stopping=service.stopping)
+    web = Web(build(behind), listener)
     await web.start()
     address = f"http://{settings.api_host}:{web.port}"
     log.info("REST", url=f"{address}/v1", docs=f"{address}/docs")
@@ -42,6 +46,7 @@ async def serve(settings: Settings, service: Service, listening: Callable[[str],
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await web.stop()
+        await feed.stop()
         await journal.stop()
         await db.close()
         await engine.dispose()

@@ -50,7 +50,10 @@ from contracts.sessions import (
     AnswerOwed,
     DecisionHeardEarly,
     EnergyDelivered,
+    EnergyUnattributed,
     OfSession,
+    RepairRefused,
+    SessionAlive,
     SessionAuthorized,
     SessionCorrected,
     SessionEnded,
@@ -58,7 +61,9 @@ from contracts.sessions import (
     SessionPresumedEnded,
     SessionQuarantined,
     SessionRenamed,
+    SessionRepaired,
     SessionStarted,
+    SessionSuspected,
     StartRepeated,
     StopAuthorized,
     StopRepeated,
@@ -74,9 +79,12 @@ SessionStep = (
     | EnergyDelivered
     | SessionEnded
     | SessionPresumedEnded
+    | SessionSuspected
+    | SessionAlive
     | SessionCorrected
     | StopRepeated
     | SessionQuarantined
+    | SessionRepaired
     | StopAuthorized
 )
 CommandStep = (
@@ -188,7 +196,7 @@ BLANK: dict[str, Row] = {
 def operations(event: Said, mark: Mark) -> Iterator[Operation]:
     """Yield what becomes of rows by `event`."""
     match event:
-        case AnswerOwed() | DecisionHeardEarly() | TokenDecided() | BootAskedFor():
+        case AnswerOwed() | DecisionHeardEarly() | TokenDecided() | BootAskedFor() | EnergyUnattributed():
             return
         case (
             TariffBound()
@@ -202,6 +210,11 @@ def operations(event: Said, mark: Mark) -> Iterator[Operation]:
             | CdrConfirmed()
         ):
             yield from _billed(event, mark)
+        case RepairRefused():
+            yield put(tables.repairs, _refused(event, mark), unless="there")
+        case SessionRepaired():
+            yield put(tables.repairs, _repair(event, mark))
+            yield Step(tables.sessions, (event.tenant, event.session), event, mark)
         case OfSession():
             yield Step(tables.sessions, (event.tenant, event.session), event, mark)
         case OfCommand():
@@ -616,13 +629,13 @@ def _news(row: Row, event: SessionStep) -> Row:
         case SessionEnded() | SessionCorrected():
             return _ended(row, event)
         case SessionPresumedEnded():
-            return {
-                "state": "presumed_ended",
-                "ended_at": event.at,
-                "reason": event.reason,
-                "meter_stop_wh": event.meter_wh,
-                "energy_wh": _known(event.energy_wh, row["energy_wh"]),
-            }
+            return _presumed(row, event)
+        case SessionSuspected():
+            return {"flags": _with(row["flags"], "suspected")}
+        case SessionAlive():
+            return {"flags": _without(row["flags"], "suspected")}
+        case SessionRepaired():
+            return _repaired(row, event)
         case StopRepeated():
             return {"flags": _with(row["flags"], *(["stop_differs"] if event.differs else []))}
         case SessionQuarantined():
@@ -630,7 +643,7 @@ def _news(row: Row, event: SessionStep) -> Row:
         case StopAuthorized():
             return {"stop_authorization_status": event.info.status}
         case StartRepeated():
-            return {}
+            return {"flags": _with(row["flags"], *(["start_differs"] if event.differs else []))}
 
 
 def _started(row: Row, event: SessionStarted) -> Row:
@@ -654,12 +667,26 @@ def _started(row: Row, event: SessionStarted) -> Row:
 def _delivered(row: Row, event: EnergyDelivered) -> Row:
     return {
         "energy_wh": event.energy_wh,
+        "energy_source": event.energy_source or row["energy_source"],
         "state": "charging" if row["state"] == "pending" else row["state"],
     }
 
 
-def _ended(row: Row, event: SessionEnded | SessionCorrected) -> Row:
+def _presumed(row: Row, event: SessionPresumedEnded) -> Row:
     return {
+        "state": "presumed_ended",
+        "ended_at": event.at,
+        "reason": event.reason,
+        "meter_stop_wh": event.meter_wh,
+        "energy_wh": _known(event.energy_wh, row["energy_wh"]),
+        "energy_source": event.energy_source or row["energy_source"],
+        "flags": _with(_without(row["flags"], "suspected"), *event.flags),
+    }
+
+
+def _ended(row: Row, event: SessionEnded | SessionCorrected) -> Row:
+    begun = {} if event.started_at is None else {"started_at": event.started_at}
+    return begun | {
         "state": "ended",
         "ended_at": event.at,
         "reason": event.reason,
@@ -670,7 +697,8 @@ def _ended(row: Row, event: SessionEnded | SessionCorrected) -> Row:
         "stop_token": event.token,
         "stop_masked_uid": event.masked_uid or None,
         "final": event.energy_wh is not None,
-        "flags": _with(row["flags"], *event.flags),
+        "energy_source": event.energy_source or row["energy_source"],
+        "flags": _with(_without(row["flags"], "suspected"), *event.flags),
     }
 
 
@@ -684,8 +712,51 @@ def _quarantined(row: Row, event: SessionQuarantined) -> Row:
         "reason_said": event.reason_said or None,
         "quarantined_because": event.why,
         "meter_stop_wh": event.meter_wh,
+        "energy_wh": event.energy_wh,
         "stop_token": event.token,
         "stop_masked_uid": event.masked_uid or None,
+    }
+
+
+def _repaired(row: Row, event: SessionRepaired) -> Row:
+    """Return what a repair makes of its own session; the end of one comes with it, as its own event."""
+    flags = {"flags": _with(row["flags"], "repaired")}
+    match event.action:
+        case "attach":
+            return flags | {"state": "attached", "attached_to": event.to, "energy_wh": None, "final": False}
+        case "discard":
+            return flags | {"state": "discarded", "energy_wh": event.energy_after_wh, "final": False}
+        case "end":
+            return flags
+
+
+def _repair(event: SessionRepaired, mark: Mark) -> Row:
+    done = {
+        "attached_to": event.to,
+        "energy_before_wh": event.energy_before_wh,
+        "energy_after_wh": event.energy_after_wh,
+    }
+    return _decided(event, mark) | done | {"done": True, "detail": None}
+
+
+def _refused(event: RepairRefused, mark: Mark) -> Row:
+    nothing = {"attached_to": None, "energy_before_wh": None, "energy_after_wh": None}
+    return _decided(event, mark) | nothing | {"done": False, "detail": event.detail or None}
+
+
+def _decided(event: SessionRepaired | RepairRefused, mark: Mark) -> Row:
+    return {
+        "tenant": event.tenant,
+        "id": event.repair,
+        "station": event.station,
+        "session": event.session,
+        "action": event.action,
+        "reason": event.reason,
+        "requested_by": event.requested_by or None,
+        "fingerprint": event.fingerprint,
+        "decided_at": mark.updated_at,
+        "part": mark.part,
+        "place": mark.place,
     }
 
 
@@ -696,6 +767,10 @@ def _known(newer: int | None, older: int | None) -> int | None:
 
 def _with(words: list[str], *more: str) -> list[str]:
     return words if not more else list(dict.fromkeys([*words, *more]))
+
+
+def _without(words: list[str], word: str) -> list[str]:
+    return [other for other in words if other != word] if word in words else words
 
 
 # ---- commands ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from chassis.clickhouse import ClickHouse
 from chassis.kafka import Record
 from contracts.authorizations import TokenInfo
-from contracts.event import CommandId, Event, GatewayId, SessionId, SiteId, StationId, TokenId, TransactionId
+from contracts.event import CommandId, Event, GatewayId, RepairId, SessionId, SiteId, StationId, TokenId, TransactionId
 from contracts.sessions import (
     EnergyDelivered,
     OfSession,
@@ -23,6 +23,7 @@ from contracts.sessions import (
     SessionEnded,
     SessionPresumedEnded,
     SessionQuarantined,
+    SessionRepaired,
     SessionStarted,
 )
 from contracts.stations import CallFailed, CallSent, ConnectionClosed, Frame, Reading, Sample, Violation
@@ -245,6 +246,10 @@ CORRECTED = SessionCorrected(**of(seconds=60), report="r", reason="EVDisconnecte
 QUARANTINED = SessionQuarantined(**of(), report="r", transaction=TransactionId("9"), reason="Local", meter_wh=9)
 
 
+def repaired(**more: Any) -> SessionRepaired:
+    return SessionRepaired(**of(seconds=90), repair=RepairId("p"), reason="a test", requested_by="k", **more)
+
+
 @pytest.mark.parametrize(
     ("history", "state", "energy_wh", "final"),
     [
@@ -259,6 +264,9 @@ QUARANTINED = SessionQuarantined(**of(), report="r", transaction=TransactionId("
         ([started(), PRESUMED, CORRECTED], "ended", 600, True),
         ([QUARANTINED], "quarantined", None, False),
         ([QUARANTINED, started(), ended()], "ended", 500, True),
+        ([QUARANTINED, repaired(action="attach", to="S2")], "attached", None, False),
+        ([started(), ended(), repaired(action="discard", energy_before_wh=500)], "discarded", 0, False),
+        ([started(), repaired(action="end"), ended()], "ended", 500, True),
     ],
 )
 async def test_a_session_is_what_its_events_leave(
@@ -268,6 +276,12 @@ async def test_a_session_is_what_its_events_leave(
     (row,) = await db.query("SELECT * FROM sessions")
     assert (row["state"], row["energy_wh"], bool(row["final"])) == (state, energy_wh, final)
     assert row["events"] == len(history)
+
+
+async def test_a_session_can_be_known_to_have_begun_at_another_time(db: ClickHouse) -> None:
+    await hear(db, SESSIONS, [started(), ended(started_at=at(-60))])
+    (row,) = await db.query("SELECT started_at FROM sessions")
+    assert row["started_at"] == at(-60)
 
 
 async def test_a_session_says_where_when_and_how_it_was(db: ClickHouse) -> None:

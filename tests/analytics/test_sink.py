@@ -168,7 +168,7 @@ async def test_the_tables_of_a_cluster_are_replicated() -> None:
     created = [statement for text in texts for statement in text]
     assert all("ON CLUSTER `volt`" in statement for statement in created)
     tables = [statement for statement in created if "ENGINE" in statement]
-    assert len(tables) == 3
+    assert len(tables) == 4
     assert all("ENGINE = ReplicatedReplacingMergeTree" in table for table in tables)
     assert all(" replicated_deduplication_window = 10000" in table for table in tables)
     assert not any("TTL" in statement for statement in created)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from contracts import tables
 from contracts.authorizations import TokenDecided, TokenInfo
-from contracts.event import SessionId, TokenId, TransactionId
+from contracts.event import RepairId, SessionId, TokenId, TransactionId
 from contracts.operations import (
     CommandExpired,
     CommandFailed,
@@ -18,10 +18,16 @@ from contracts.operations import (
 )
 from contracts.reference import Evse
 from contracts.sessions import (
+    Account,
+    EnergyUnattributed,
+    RepairRefused,
+    SessionAlive,
     SessionCorrected,
     SessionPresumedEnded,
     SessionQuarantined,
     SessionRenamed,
+    SessionRepaired,
+    SessionSuspected,
     StartRepeated,
     StopAuthorized,
     StopRepeated,
@@ -161,6 +167,84 @@ def test_a_stop_without_a_start_is_in_quarantine_until_the_start_comes() -> None
     assert some(row, "reason_said", "quarantined_because", "token") == ["Kaputt", "several_fit", None]
     paired = row_after(stop, started(transaction="7"), ended())
     assert some(paired, "state", "started_at", "transactions") == ["ended", at(0), ["99", "7"]]
+
+
+def said() -> dict[str, Any]:
+    return {"at": at(0), "session": SessionId("s-1")} | of()
+
+
+def test_a_ghost_is_suspected_until_there_is_a_sign_of_life_or_an_end() -> None:
+    doubt = SessionSuspected(**said(), why="free", until=at(700))
+    alive = SessionAlive(**said(), until=at(900))
+    over = SessionPresumedEnded(**said(), reason="Ghost", energy_wh=5, energy_source="register", flags=("ghost",))
+    assert row_after(started(), doubt)["flags"] == ["suspected"]
+    assert row_after(started(), doubt, alive)["flags"] == row_after(started(), alive)["flags"] == []
+    row = row_after(started(), doubt, over)
+    assert (row["state"], row["reason"], row["energy_source"], row["flags"]) == (
+        *("presumed_ended", "Ghost", "register", ["ghost"]),
+    )
+
+
+def repaired(**more: Any) -> SessionRepaired:
+    asked: dict[str, Any] = {"repair": RepairId("p"), "action": "discard", "reason": "a test", "requested_by": "k"}
+    return SessionRepaired(**said(), **asked | more)
+
+
+def repair_of(event: Said) -> Row:
+    return next(each.values for each in operations(event, MARK) if isinstance(each, Put))
+
+
+def session_after(*events: Said) -> Row:
+    steps = [op for event in events for op in operations(event, MARK) if isinstance(op, Step)]
+    row: Row | None = None
+    for step in steps:
+        row = stepped(row, step)
+    assert row is not None
+    return row
+
+
+def test_what_is_discarded_counts_for_nothing() -> None:
+    row = session_after(started(), ended(), repaired(energy_before_wh=7500, energy_after_wh=0))
+    assert (row["state"], row["energy_wh"], row["final"], row["flags"]) == ("discarded", 0, False, ["repaired"])
+
+
+def test_an_attached_stop_says_whose_it_is() -> None:
+    stop = SessionQuarantined(**said(), report="r", transaction=TransactionId("9"), reason="Local", energy_wh=70)
+    row = session_after(stop, repaired(action="attach", to=SessionId("other"), energy_after_wh=70))
+    assert (row["state"], row["attached_to"], row["energy_wh"]) == ("attached", "other", None)
+
+
+def test_a_session_ended_by_hand_is_what_its_end_says() -> None:
+    row = session_after(started(), repaired(action="end", energy_after_wh=7500), ended())
+    assert (row["state"], row["energy_wh"], row["final"], row["flags"]) == ("ended", 7500, True, ["repaired"])
+
+
+def test_every_repair_has_a_row_and_a_refused_one_takes_none_away() -> None:
+    done = repair_of(repaired(energy_before_wh=7500, energy_after_wh=0))
+    assert (done["id"], done["done"], done["reason"], done["energy_before_wh"]) == ("p", True, "a test", 7500)
+    refused = RepairRefused(**said(), repair=RepairId("p"), action="end", reason="meter_went_back", detail="higher")
+    (operation,) = operations(refused, MARK)
+    assert isinstance(operation, Put)
+    assert operation.unless == "there"
+    assert (operation.values["done"], operation.values["reason"]) == (False, "meter_went_back")
+    assert set(operation.values) == set(done) == {column.name for column in tables.repairs.columns}
+
+
+def test_energy_outside_of_sessions_changes_no_row() -> None:
+    rose = EnergyUnattributed(
+        at=at(0), tenant=NORTH, station=started().station, evse=1, connector=1, account=Account(delivered_wh=1)
+    )
+    assert not list(operations(rose, MARK))
+
+
+def test_a_start_that_named_another_time_is_flagged() -> None:
+    again = StartRepeated(**said(), report="r", differs=True)
+    assert row_after(started(), again)["flags"] == ["start_differs"]
+
+
+def test_a_better_known_beginning_counts() -> None:
+    corrected = SessionCorrected(**said(), report="r", reason="Local", energy_wh=5, started_at=at(-60))
+    assert row_after(started(), corrected)["started_at"] == at(-60)
 
 
 def test_every_transaction_id_of_a_session_is_kept() -> None:

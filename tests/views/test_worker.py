@@ -91,6 +91,7 @@ async def test_every_topic_fills_its_tables(migrated: AsyncEngine) -> None:
         "tokens": 1,
         "unknown_tokens": 5,
         "sessions": 4,
+        "repairs": 0,
         "commands": 1,
         "changes": 2,
         "access_keys": 1,
