@@ -252,11 +252,10 @@ class _Lenient:
                 return None
 
     def integer(self, kind: inspect.IntType, value: Any, name: str, rule: str) -> int | None:
-        number, power = Decimal(value) if type(value) is int else decimal(value), 0
+        number = Decimal(value) if type(value) is int else decimal(value)
+        power = 3 if rule == "Q-77" and self._ways.registers_in_kwh else 0
         if number is None and isinstance(value, str) and rule == "Q-77":
             number, power = _energy(value)
-        if rule == "Q-77" and self._ways.registers_in_kwh and not power:
-            power = 3
         if number is not None and power and number.adjusted() < LONGEST_NUMBER:
             number = number.scaleb(power)
         least, most = kind.ge if kind.ge is not None else -INT64, kind.le if kind.le is not None else INT64 - 1
