@@ -472,7 +472,7 @@ class Log:
     def address(self, topic: Topic[Any], key: bytes, source: str, partition: int | None = None) -> Address:
         """Return where events of `key` go; the partition is the one that Java would choose."""
         if partition is None:
-            partition = (murmur2(key) & 0x7FFFFFFF) % self._settings.partitions
+            partition = partition_of_key(key, self._settings.partitions)
         lane = self._lanes.get((topic.name, partition))
         if lane is None:
             lane = self._lanes[topic.name, partition] = Lane(topic, full(self._settings, topic.name), partition)

@@ -104,8 +104,6 @@ class StationSocket(Wire):
     """It began as TLS does."""
     _aborted_with: int | None = None
     _looking: asyncio.TimerHandle | None = None
-    _throttled: asyncio.TimerHandle | None = None
-    _is_full = False
     _last_heard = _last_said = b""
 
     def __init__(self, *parts: Any, edge: Edge, **how: Any) -> None:
@@ -146,38 +144,20 @@ class StationSocket(Wire):
         sent = self.protocol.close_sent
         return sent.code if sent is not None and super().close_code == ABNORMAL else super().close_code
 
-    async def listen(self, heard: Callable[[bytes], None]) -> None:
-        """Give each message to `heard`, but read no more for a while if too many come (T-54)."""
+    def rest(self) -> float:
+        """Return for how many seconds to hear nothing more: what it sends next stays in its own buffers (T-54)."""
+        if wait := self._flow.wait(self.loop.time()):
+            metrics.GATEWAY_THROTTLED.inc()
+        return wait
 
-        def flowing(message: bytes) -> None:
-            self._last_heard = message[:SHOWN]
-            heard(message)
-            if wait := self._flow.wait(self.loop.time()):
-                self._throttle(wait)
-
-        await super().listen(flowing)
+    def _take(self, message: bytes) -> None:
+        self._last_heard = message[:SHOWN]
+        super()._take(message)
 
     def say(self, frame: bytes) -> None:
         """Send a message, if the socket is still open."""
         self._last_said = frame[:SHOWN]
         super().say(frame)
-
-    def hold(self, is_held: bool) -> None:
-        """Read no more, or read again unless too many came."""
-        self._is_full = is_held
-        super().hold(is_held or self._throttled is not None)
-
-    def _throttle(self, wait: float) -> None:
-        """What the station sends next stays in its own buffers."""
-        metrics.GATEWAY_THROTTLED.inc()
-        if self._throttled is not None:
-            self._throttled.cancel()
-        self._throttled = self.loop.call_later(wait, self._go_on)
-        super().hold(True)
-
-    def _go_on(self) -> None:
-        self._throttled = None
-        self.hold(self._is_full)
 
     def last_exchange(self) -> str:
         """Return what was said to the station last: which call, or the answer to which; empty: nothing."""
@@ -200,7 +180,7 @@ class StationSocket(Wire):
         if self.state is not State.OPEN:
             return
         now, pace = self.loop.time(), self._edge.pace
-        if self._throttled is not None or self._is_full:
+        if self._resting is not None or self._is_held:
             self._heard_at = now  # it is we who do not listen
         look = liveness_of(self.record, pace.ping, pace.pong_within).look(now, self._heard_at, self._pinged_at)
         if look.dead:
@@ -214,9 +194,8 @@ class StationSocket(Wire):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody has to be watched over any more."""
-        for timer in (self._looking, self._throttled):
-            if timer is not None:
-                timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
         super().connection_lost(exc)
 
 
@@ -781,6 +760,13 @@ async def _finished(task: asyncio.Task[None]) -> None:
     await asyncio.shield(task)
 
 
+def spare_the_collector() -> None:
+    """Let Python look seldom for garbage in cycles: reports make none, connections little, and what is there by now stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def pace_of(settings: Settings) -> Pace:
     """Return what the deployment wants of its gateways."""
     return Pace(
@@ -796,13 +782,6 @@ def pace_of(settings: Settings) -> Pace:
         hide_unknown=settings.ocpp_hide_unknown_stations,
         passwordless=settings.ocpp_passwordless_stations,
     )
-
-
-def spare_the_collector() -> None:
-    """Let Python look seldom for garbage in cycles: reports make none, connections little, and what is there by now stays."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 async def serve(settings: Settings, service: Service) -> None:
