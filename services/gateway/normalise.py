@@ -389,6 +389,8 @@ LONGEST_NUMBER = 40
 """A number with more digits says nothing."""
 
 _PLAIN = re.compile(r"-?\d{1,40}(\.\d{1,40})?", re.ASCII)
+is_plain = _PLAIN.fullmatch
+"""Whether a text is a decimal number as it should be written."""
 _WITH_UNIT = re.compile(r"([-+]?[0-9][0-9.,\s]*(?:[eE][-+]?[0-9]+)?)\s*([A-Za-z%°/][A-Za-z%°/. ]*)")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}([.,])\d{3}(?:\1\d{3})+", re.ASCII)
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:[ \u00a0\u202f']\d{3})+(?:[.,]\d+)?", re.ASCII)

@@ -656,22 +656,22 @@ def transaction(number: int | None) -> TransactionId | None:
 
 def readings(heard: Heard, said: tuple[MeterValue, ...]) -> tuple[Reading, ...]:
     return tuple(
-        Reading(
-            at=heard.plausible(value.timestamp) or heard.received, samples=samples(heard, value.sampled_value or ())
-        )
-        for value in said
+        [  # a list, for there are many: a generator costs more than what it saves
+            Reading(heard.plausible(value.timestamp) or heard.received, samples(heard, value.sampled_value or ()))
+            for value in said
+        ]
     )
 
 
 def samples(heard: Heard, said: tuple[SampledValue, ...]) -> tuple[Sample, ...]:
-    return tuple(found for value in said if (found := sample(heard, value)) is not None)
+    return tuple([found for value in said if (found := sample(heard, value)) is not None])
 
 
 def sample(heard: Heard, said: SampledValue) -> Sample | None:
     """Return one value of a meter, or None if it says no number; signed data stay untouched (X-49)."""
     signed = said.format == "SignedData"
     value = said.value
-    if not signed:
+    if not signed and not normalise.is_plain(value):
         found = normalise.number(value)
         if found is None:
             return with_unit(heard, said)
