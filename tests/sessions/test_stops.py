@@ -19,7 +19,7 @@ from contracts.sessions import (
 from contracts.stations import Sample
 from services.sessions import domain
 from services.sessions.heard import Heard
-from services.sessions.state import ENDED
+from services.sessions.state import ENDED, MARKS
 from tests.given import given
 from tests.sessions.says import (
     ACME,
@@ -321,6 +321,20 @@ def test_x_41_another_series_in_the_stop_is_taken() -> None:
     events = log.hear(stop(readings=[reading(begin, minutes=0), reading(1500, power, minutes=1)]))
     watts = Sample("7000", "Power.Active.Import", "W")
     assert only(events, ReadingsTaken).readings == (reading(begin, minutes=0), reading(watts, minutes=1))
+
+
+@pytest.mark.covers("C-068", "X-41")
+def test_x_41_a_sample_in_the_stop_that_could_not_be_sent_when_it_was_measured_is_taken() -> None:
+    log = Heeded(start(), meters(reading(1500, minutes=1)), meters(reading(2500, minutes=3), report="later"))
+    data = [reading(1500, minutes=1), reading(2000, minutes=2), reading(2500, minutes=3)]
+    assert only(log.hear(stop(readings=data)), ReadingsTaken).readings == (reading(2000, minutes=2),)
+
+
+def test_x_41_where_not_all_samples_are_remembered_what_is_older_counts_as_heard() -> None:
+    log = Heeded(start())
+    for n in range(MARKS + 1):
+        log.hear(meters(reading(1500 + n, minutes=n + 1), report=f"m {n}"))
+    assert kinds(log.hear(stop(minutes=500, readings=[reading(1400, minutes=0.5)]))) == ["SessionEnded"]
 
 
 def test_a_stop_whose_samples_are_all_known_takes_nothing() -> None:
