@@ -87,6 +87,11 @@ torture: install ## 200 stations charge while everything is killed again and aga
 
 flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 
+.PHONY: retranslate
+retranslate: install ## what today's gateway rules make of every frame in the log of `make run`, where that is something else
+	@VOLTSTREAM_PARTITIONS=$${VOLTSTREAM_PARTITIONS:-4} VOLTSTREAM_SECRET=$${VOLTSTREAM_SECRET:-$$(cat .voltstream/secret)} \
+		$(BIN)/python -m services.gateway retranslate
+
 .PHONY: contracts
 contracts: .venv/installed ## write contracts/schema from the code
 	@$(BIN)/python -m contracts.generate

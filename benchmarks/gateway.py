@@ -58,11 +58,19 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+UNLIMITED = {
+    "VOLTSTREAM_OCPP_FRAMES_PER_S": "0",
+    "VOLTSTREAM_OCPP_HANDSHAKES_PER_S": "10000",
+    "VOLTSTREAM_OCPP_HANDSHAKES_AT_ONCE": "100000",
+}
+"""No station is made to wait: what a few of them say here, many would."""
+
+
 @asynccontextmanager
-async def gateway(ground: Ground, settings: Settings) -> AsyncIterator[tuple[Process, int]]:
-    """Run a gateway's process while it is entered; yields it and its port."""
+async def gateway(ground: Ground, settings: Settings, **more: str) -> AsyncIterator[tuple[Process, int]]:
+    """Run a gateway's process while it is entered; yields it and its port. `more` are settings of its own."""
     command = [sys.executable, "-m", "services.gateway"]
-    async with ground.process(command, '"ready"', environment=environment(settings)) as process:
+    async with ground.process(command, '"ready"', environment=environment(settings) | more) as process:
         line = await process.said("stations are welcome", 5)
         yield process, int(re.findall(r'"port": ?(\d+)', line)[0])
 
@@ -94,7 +102,7 @@ async def measure(ground: Ground) -> list[Figure]:
     async with ground.kafka() as broker:
         settings = settings_on(broker)
         await registered(settings, (station(number) for number in range(max(SIZES.values()))))
-        async with gateway(ground, settings) as ours, echo(ground) as floor:
+        async with gateway(ground, settings, **UNLIMITED) as ours, echo(ground) as floor:
             for name, size in SIZES.items():
                 figures += await _of_size(ground, name, size, ours, floor)
     return figures

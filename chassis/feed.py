@@ -9,7 +9,7 @@ nobody's slowness costs memory.
 import asyncio
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import merge
@@ -54,6 +54,8 @@ TURN_S = 5.0
 """How long one of them may go on while others wait."""
 PATIENCE_S = 5.0
 """How long Kafka may take to say where its topics begin and end."""
+KEPT_S = 20.0
+"""How long a tail goes on when nobody listens to it: many who leave come back."""
 LINGER_S = 0.01
 """Between two looks at the end of a topic that moves: listeners are woken so often at most."""
 
@@ -403,11 +405,15 @@ class Feed(Generic[I]):
         return tail
 
     def leave(self, tails: list[Tail[I]]) -> None:
-        """End the tails that nobody listens to any more."""
+        """End the tails to which nobody listens any more, unless somebody does again soon."""
         for tail in tails:
             tail.listeners -= 1
             if not tail.listeners:
-                self._end(tail)
+                asyncio.get_running_loop().call_later(KEPT_S, self._end_if_idle, tail)
+
+    def _end_if_idle(self, tail: Tail[I]) -> None:
+        if not tail.listeners and not tail.task.done():
+            self._end(tail)
 
     def _end(self, tail: Tail[I]) -> None:
         self.tails = {name: each for name, each in self.tails.items() if each is not tail}
@@ -434,14 +440,29 @@ class Feed(Generic[I]):
         except TimeoutError:
             return None
         reader = Reader(self._settings, self._topics, self._make)
+        starting = asyncio.create_task(reader.start(), name="start a reader")
         try:
-            await reader.start()
-        except BaseException as error:
+            await asyncio.shield(
+                starting
+            )  # aiokafka leaves connections behind where it is cancelled while it makes them
+        except TimeoutError as error:
             self._turns.release()
-            if isinstance(error, TimeoutError):
-                raise Unavailable("Kafka cannot be reached") from error
+            raise Unavailable("Kafka cannot be reached") from error
+        except BaseException:
+            self._turns.release()
+            self._in_background(self._stopped(starting, reader))
             raise
         return reader
+
+    async def _stopped(self, starting: asyncio.Task[None], reader: Reader[I]) -> None:
+        await asyncio.wait([starting])
+        if not starting.cancelled() and starting.exception() is None:
+            await reader.stop()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def put_back(self, reader: Reader[I]) -> None:
         """Take back a reader, so that another listener can have its turn."""

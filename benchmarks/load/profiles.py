@@ -225,6 +225,13 @@ async def _authorize(station: Station, terms: Terms) -> None:
             await station.ask("Authorize", {"idTag": station.uid}, due)
 
 
+async def _start(station: Station, terms: Terms) -> None:
+    pace = every(terms.period, station, terms.stopping)
+    while not terms.stopping.is_set():
+        transaction = await _started(station, await pace())
+        await _stopped(station, transaction, await pace())
+
+
 PROFILES: dict[str, Profile] = {
     "closed": Profile("charge after charge, each message right after the answer before", _closed),
     "paced": Profile(
@@ -232,6 +239,7 @@ PROFILES: dict[str, Profile] = {
     ),
     "idle": Profile("connected, and a heartbeat now and then", _idle),
     "authorize": Profile("nothing but cards held before the reader, at a rate", _authorize),
+    "start": Profile("starts and stops and nothing else, at a rate", _start),
     "storm": Profile("all connect and boot at once", _storm, waits_for_all=False, ends_by_itself=True),
     "backlog": Profile(
         "an offline day, delivered when the network is back", _backlog, waits_for_all=False, ends_by_itself=True

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
 from pydantic import BaseModel, Field
 
 from services.api import (
@@ -13,6 +13,9 @@ from services.api import (
     frames,
     price_quotes,
     readings,
+    repairing,
+    repairs,
+    reports,
     sessions,
     sites,
     stations,
@@ -24,6 +27,7 @@ from services.api import (
 from services.api.access import Access
 from services.api.backends import Backends, Behind
 from services.api.bodies import Bounded
+from services.api.known import only_known
 from services.api.measured import Measured
 from services.api.problems import CATALOGUE, Problem, ProblemDetails, answers, explain, not_found
 from services.api.queries import Away
@@ -41,6 +45,7 @@ TAGS = [
     {"name": "tokens", "description": "what opens charging"},
     {"name": "sessions", "description": "what was charged, and is charging"},
     {"name": "commands", "description": "what is asked of stations"},
+    {"name": "reports", "description": "sums over the past"},
     {"name": "prices", "description": "what charging costs"},
     {"name": "stream", "description": "what happens, as it happens"},
     {"name": "access", "description": "who may ask"},
@@ -54,7 +59,10 @@ RESOURCES = (
     tokens,
     sessions,
     readings,
+    repairing,
+    repairs,
     commands,
+    reports,
     tariffs,
     cdrs,
     price_quotes,
@@ -109,7 +117,7 @@ def describe() -> Api:
     )
     explain(app)
     for module in RESOURCES:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(only_known)])
     _about(app)
     app.add_middleware(Bounded)
     app.add_middleware(Measured)

@@ -133,6 +133,68 @@ ACCESS_KEY = {
 }
 SHOWN_KEY = ACCESS_KEY | {"key": "vs_4be19f0a62c7_…"}
 ME = {"tenant": "default", "key_id": "4be19f0a62c7", "scopes": ["operate", "read", "tokens:read"]}
+REPAIR = {
+    "id": "3f2b6a7c-0c0e-5d7e-8a57-2f6a4f0f9b11",
+    "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
+    "station": "RDAM 123",
+    "action": "end",
+    "state": "done",
+    "to": None,
+    "reason": "read from the display; the station was replaced",
+    "refused_because": None,
+    "detail": None,
+    "requested_by": "4be19f0a62c7",
+    "decided_at": NOON,
+    "energy_before_wh": 7100,
+    "energy_after_wh": 7500,
+}
+SESSION = {
+    "id": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
+    "station": "RDAM 123",
+    "evse": 1,
+    "connector": 1,
+    "site": "harbour",
+    "time_zone": "Europe/Oslo",
+    "transaction": "17",
+    "token_id": "9f86d081884c7d659a2feaa0c55ad015",
+    "masked_uid": "04…F7",
+    "stop_token_id": None,
+    "stop_masked_uid": None,
+    "authorization_status": "Accepted",
+    "reservation": None,
+    "state": "ended",
+    "started_at": "2026-03-01T08:00:00Z",
+    "ended_at": "2026-03-01T09:12:00Z",
+    "meter_start_wh": 500,
+    "meter_stop_wh": 8000,
+    "energy_wh": 7500,
+    "energy_source": "register",
+    "attached_to": None,
+    "reason": "EVDisconnected",
+    "flags": [],
+    "final": True,
+    "revision": 41,
+    "updated_at": "2026-03-01T09:12:01Z",
+}
+WHOLE_SESSION = SESSION | {"repairs": [REPAIR]}
+ENERGY_LEDGER = {
+    "first_day": "2026-03-01",
+    "last_day": "2026-03-01",
+    "items": [
+        {
+            "site": "harbour",
+            "day": "2026-03-01",
+            "delivered_wh": 870,
+            "attributed_wh": 600,
+            "quarantined_wh": 300,
+            "unattributed_wh": -30,
+        }
+    ],
+    "total": {"delivered_wh": 870, "attributed_wh": 600, "quarantined_wh": 300, "unattributed_wh": -30},
+}
+ENERGY_LEDGER_CSV = (
+    "site,day,delivered_wh,attributed_wh,quarantined_wh,unattributed_wh\r\nharbour,2026-03-01,870,600,300,-30\r\n"
+)
 STREAM_TOKEN = {"stream_token": "vst_WyJkZWZhdWx0Ii…", "expires_at": "2026-03-01T12:01:00Z"}
 _TOLD = (
     '{"specversion":"1.0","id":"0b0e5c0e-52a8-5f43-9d3c-0d6a4b9b3f10","source":"/voltstream/sessions",'

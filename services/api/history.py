@@ -1,6 +1,6 @@
 """Every question to ClickHouse: what was."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -59,6 +59,12 @@ ORDER BY at, event, number
 LIMIT 1 BY at, event, number
 LIMIT {limit:UInt32}
 """
+_ENERGY_LEDGER = """
+SELECT site, day, delivered_wh, attributed_wh, quarantined_wh, unattributed_wh FROM energy_ledger
+WHERE tenant = {tenant:String} AND day BETWEEN {first:Date} AND {last:Date} AND (NOT {one:Bool} OR site = {site:String})
+ORDER BY site, day
+LIMIT {limit:UInt32}
+"""
 
 NEWEST = FramePlace(4_000_000_000_000_000, 2**63 - 1)
 """After every frame."""
@@ -82,3 +88,18 @@ async def readings(
     """Return a session's readings after a place, by the station's clock."""
     asked = {"tenant": tenant, "station": station, "session": session, "limit": limit}
     return await db.query(_READINGS, asked | {"us": after.at_us, "event": after.event, "number": after.number})
+
+
+async def energy_ledger(
+    db: ClickHouse, tenant: str, first: date, last: date, site: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return the energy ledger of these days, by site and day (docs/energy-ledger.md)."""
+    asked = {
+        "tenant": tenant,
+        "first": first,
+        "last": last,
+        "one": site is not None,
+        "site": site or "",
+        "limit": limit,
+    }
+    return await db.query(_ENERGY_LEDGER, asked)

@@ -28,6 +28,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "exists": (409, "The thing exists already"),
     "site_in_use": (409, "The site still has stations"),
     "not_charging": (409, "Nobody charges in the session"),
+    "repair_refused": (409, "The session cannot be repaired so"),
     "expired_cursor": (410, "What comes after the cursor is not kept any more"),
     "version_mismatch": (412, "The thing has another version"),
     "too_large": (413, "The body is too large"),

@@ -1,16 +1,15 @@
 """Every question to SQL: what is true now. Each sees one moment, and only what its tenant has."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, cast, exists, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, cast, exists, func, or_, select, union_all
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import sql
 from contracts import tables
@@ -18,6 +17,7 @@ from contracts.event import Instant
 from contracts.topics import SESSIONS
 
 Rows = Sequence[Row[Any]]
+T = TypeVar("T")
 
 
 class Away(Exception):
@@ -79,11 +79,10 @@ class Queries:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    @asynccontextmanager
-    async def _moment(self) -> AsyncIterator[AsyncConnection]:
+    async def _ask(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` finds; all that it asks sees one moment."""
         try:
-            async with sql.reading(self._engine) as connection:
-                yield connection
+            return await sql.ask(self._engine, work)
         except NoConnection as error:
             raise Away("SQL is busy: no connection was free in time") from error
         except (SQLAlchemyError, OSError) as error:
@@ -92,14 +91,10 @@ class Queries:
             raise Away(f"SQL does not answer: {sql.said(error)}") from error
 
     async def _rows(self, question: Select[Any]) -> Rows:
-        async with self._moment() as connection:
-            found: Rows = (await connection.execute(question)).all()
-        return found
+        return await self._ask(lambda connection: connection.execute(question).all())
 
     async def _row(self, question: Select[Any]) -> Row[Any] | None:
-        async with self._moment() as connection:
-            found: Row[Any] | None = (await connection.execute(question)).first()
-        return found
+        return await self._ask(lambda connection: connection.execute(question).first())
 
     async def answers(self) -> None:
         """Return if the database answers and has its tables."""
@@ -108,7 +103,7 @@ class Queries:
     # ---- things by their id, and all of a kind ---------------------------------------------------------------------
 
     async def thing(self, table: Table, tenant: str, id: str) -> Row[Any] | None:
-        """Return one row of `sites`, `tokens`, `access_keys`, `sessions` or `commands`."""
+        """Return one row of `sites`, `tokens`, `access_keys`, `sessions`, `repairs` or `commands`."""
         return await self._row(select(table).where(table.c.tenant == tenant, table.c.id == id))
 
     async def version(self, kind: str, tenant: str, id: str) -> int:
@@ -156,18 +151,18 @@ class Queries:
 
     async def _equipped(self, question: Select[Any]) -> list[Equipped]:
         e, c = tables.evses.c, tables.connectors.c
-        async with self._moment() as connection:
-            found = (await connection.execute(question)).all()
+
+        def equipped(connection: Connection) -> list[Equipped]:
+            found = connection.execute(question).all()
             if not found:
                 return []
             tenant, ids = found[0].tenant, [row.id for row in found]
-            evses = await connection.execute(
-                select(tables.evses).where(e.tenant == tenant, e.station.in_(ids)).order_by(e.id)
-            )
-            connectors = await connection.execute(
-                select(tables.connectors).where(c.tenant == tenant, c.station.in_(ids)).order_by(c.evse, c.id)
-            )
-            return _joined(found, evses.all(), connectors.all())
+            evses = select(tables.evses).where(e.tenant == tenant, e.station.in_(ids)).order_by(e.id)
+            connectors = select(tables.connectors).where(c.tenant == tenant, c.station.in_(ids))
+            ordered = connectors.order_by(c.evse, c.id)
+            return _joined(found, connection.execute(evses).all(), connection.execute(ordered).all())
+
+        return await self._ask(equipped)
 
     async def has_stations(self, tenant: str, site: str) -> bool:
         """Return whether a station is at this site."""
@@ -205,15 +200,24 @@ class Queries:
     async def changed_sessions(self, tenant: str, sought: Sought, after: Change, limit: int) -> tuple[Rows, Change]:
         """Return the sessions that changed after a place in all changes, and the place after them."""
         p = tables.positions.c
-        async with self._moment() as connection:
-            parts = await connection.scalars(select(p.partition).where(p.topic == SESSIONS.name).order_by(p.partition))
+
+        def changed(connection: Connection) -> Rows:
+            parts = connection.scalars(select(p.partition).where(p.topic == SESSIONS.name).order_by(p.partition))
             branches = [_changed(tenant, sought, after, part, limit).subquery() for part in parts.all()]
             if not branches:
-                return [], after
+                return []
             every = union_all(*(select(branch) for branch in branches)).subquery()
             ordered = select(every).order_by(every.c.updated_at, every.c.part, every.c.place).limit(limit)
-            rows = (await connection.execute(ordered)).all()
+            return connection.execute(ordered).all()
+
+        rows = await self._ask(changed)
         return rows, Change(after.since, after.reached | {row.part: Reached(row.updated_at, row.place) for row in rows})
+
+    async def repairs(self, tenant: str, session: str) -> Rows:
+        """Return what was done to a session, or refused, in the order of the decisions."""
+        r = tables.repairs.c
+        of_it = (r.tenant == tenant, or_(r.session == session, and_(r.attached_to == session, r.done)))
+        return await self._rows(select(tables.repairs).where(*of_it).order_by(r.decided_at, r.part, r.place))
 
     # ---- commands --------------------------------------------------------------------------------------------------
 

@@ -12,58 +12,31 @@ from sqlalchemy import Row
 from contracts import tables
 from contracts.event import SessionId, TokenId, TransactionId
 from contracts.operations import StartCharge, StopCharge
-from services.api import commands
+from services.api import commands, examples
 from services.api.access import Operator, Reader
 from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Acting
 from services.api.commands import Command, Wait
+from services.api.examples import like
 from services.api.identities import Identity, Text, existing
 from services.api.pages import After, Limit, decode, encode, linked
 from services.api.problems import Problem, answers, invalid, not_found
 from services.api.queries import Change, Sought
+from services.api.repairs import Repair
+from services.api.repairs import shown as repair
 from services.api.versions import UNCHANGED, tag, unchanged
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"], responses=answers(400, 401, 403, 422, 503))
 
-State = Literal["pending", "charging", "ended", "presumed_ended", "quarantined"]
+State = Literal["pending", "charging", "ended", "presumed_ended", "quarantined", "attached", "discarded"]
+"""A stop in quarantine that was found to be another session's end is attached; what counts for nothing is discarded."""
 
 
 class Session(BaseModel):
     """A charging session: exactly one per transaction, however often, late or out of order it was reported."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
-                    "station": "RDAM 123",
-                    "evse": 1,
-                    "connector": 1,
-                    "site": "harbour",
-                    "time_zone": "Europe/Oslo",
-                    "transaction": "17",
-                    "token_id": "9f86d081884c7d659a2feaa0c55ad015",
-                    "masked_uid": "04…F7",
-                    "stop_token_id": None,
-                    "stop_masked_uid": None,
-                    "authorization_status": "Accepted",
-                    "reservation": None,
-                    "state": "ended",
-                    "started_at": "2026-03-01T08:00:00Z",
-                    "ended_at": "2026-03-01T09:12:00Z",
-                    "meter_start_wh": 500,
-                    "meter_stop_wh": 8000,
-                    "energy_wh": 7500,
-                    "reason": "EVDisconnected",
-                    "flags": [],
-                    "final": True,
-                    "revision": 41,
-                    "updated_at": "2026-03-01T09:12:01Z",
-                }
-            ]
-        }
-    )
+    model_config = like(examples.SESSION)
 
     id: str
     station: str
@@ -84,11 +57,24 @@ class Session(BaseModel):
     meter_start_wh: int | None
     meter_stop_wh: int | None
     energy_wh: int | None = Field(description="so far, or in the end; null: nobody knows, which is not 0")
+    energy_source: str | None = Field(
+        description="what the energy was taken from: register, samples, relative (samples that count from its start), "
+        "intervals, or a person"
+    )
+    attached_to: str | None = Field(description="the session that this stop was the end of, as somebody has found")
     reason: str | None = Field(description="of its end, or of its quarantine")
     flags: list[str] = Field(description="what a person or a bill must know of it")
     final: bool = Field(description="ended by the station's own stop, and the energy is known")
     revision: int = Field(description="grows with every change")
     updated_at: datetime = Field(description="when we learnt of the last change")
+
+
+class WholeSession(Session):
+    """A charging session, and what was put right in it by hand."""
+
+    model_config = like(examples.WHOLE_SESSION)
+
+    repairs: list[Repair] = Field(description="done or refused, in the order in which they were decided")
 
 
 class Changes(BaseModel):
@@ -168,6 +154,8 @@ def shown(row: Row[Any]) -> Session:
         meter_start_wh=row.meter_start_wh,
         meter_stop_wh=row.meter_stop_wh,
         energy_wh=row.energy_wh,
+        energy_source=row.energy_source,
+        attached_to=row.attached_to,
         reason=row.reason,
         flags=row.flags,
         final=row.final,
@@ -213,13 +201,15 @@ async def list_sessions(
     return Changes(items=[shown(row) for row in rows], next_cursor=next_cursor)
 
 
-@router.get("/{id}", operation_id="get_session", response_model=Session, responses=answers(404) | UNCHANGED)
+@router.get("/{id}", operation_id="get_session", response_model=WholeSession, responses=answers(404) | UNCHANGED)
 async def get_session(
     id: str, caller: Reader, behind: Behind, request: Request, response: Response
-) -> Session | Response:
-    """Return one session."""
+) -> WholeSession | Response:
+    """Return one session, with what was put right in it."""
     row = await known(behind, caller.tenant, id)
-    return unchanged(request, response, tag(row.revision)) or shown(row)
+    repairs = [repair(each) for each in await behind.queries.repairs(caller.tenant, id)]
+    session = WholeSession(**shown(row).model_dump(), repairs=repairs)
+    return unchanged(request, response, tag(row.revision, session)) or session
 
 
 @router.post("", operation_id="start_charge", status_code=202, dependencies=JSON_ONLY, responses=answers(413, 415))

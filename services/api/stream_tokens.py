@@ -88,13 +88,18 @@ async def listener(
         return await allowed("read")(await caller(request, presented))
     grant = _read(behind.secrets, stream_token)
     if grant is None or grant.expires_at < clock.now():
-        raise Problem("unauthenticated", "the stream token is none, or not any more: POST /v1/stream-tokens gives one")
+        raise _refused("the stream token is none, or not any more: POST /v1/stream-tokens gives one")
     first = (grant.tenant, grant.key) == (FIRST_TENANT, FIRST_KEY)
     granted = Caller(grant.tenant, grant.key, frozenset({"read"}), first=first)
     access: Access = request.app.state.access
     if not await access.still(granted):
-        raise Problem("unauthenticated", "the key that asked for this stream token is no more")
+        raise _refused("the key that asked for this stream token is no more")
     return granted
+
+
+def _refused(why: str) -> Problem:
+    challenge = 'Bearer realm="voltstream", error="invalid_token"'
+    return Problem("unauthenticated", why, headers={"WWW-Authenticate": challenge})
 
 
 Listener = Annotated[Caller, Depends(listener)]

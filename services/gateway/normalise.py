@@ -252,11 +252,10 @@ class _Lenient:
                 return None
 
     def integer(self, kind: inspect.IntType, value: Any, name: str, rule: str) -> int | None:
-        number, power = Decimal(value) if type(value) is int else decimal(value), 0
+        number = Decimal(value) if type(value) is int else decimal(value)
+        power = 3 if rule == "Q-77" and self._ways.registers_in_kwh else 0
         if number is None and isinstance(value, str) and rule == "Q-77":
             number, power = _energy(value)
-        if rule == "Q-77" and self._ways.registers_in_kwh and not power:
-            power = 3
         if number is not None and power and number.adjusted() < LONGEST_NUMBER:
             number = number.scaleb(power)
         least, most = kind.ge if kind.ge is not None else -INT64, kind.le if kind.le is not None else INT64 - 1
@@ -390,6 +389,8 @@ LONGEST_NUMBER = 40
 """A number with more digits says nothing."""
 
 _PLAIN = re.compile(r"-?\d{1,40}(\.\d{1,40})?", re.ASCII)
+is_plain = _PLAIN.fullmatch
+"""Whether a text is a decimal number as it should be written."""
 _WITH_UNIT = re.compile(r"([-+]?[0-9][0-9.,\s]*(?:[eE][-+]?[0-9]+)?)\s*([A-Za-z%°/][A-Za-z%°/. ]*)")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}([.,])\d{3}(?:\1\d{3})+", re.ASCII)
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:[ \u00a0\u202f']\d{3})+(?:[.,]\d+)?", re.ASCII)

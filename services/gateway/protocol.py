@@ -131,7 +131,9 @@ class Connection:
         violations = read.violations
         match [bytes(part) for part in read.parts]:
             case []:
-                return self._unreadable(data, read) if data.strip(b"\0 \t\r\n") else None
+                if not data.strip(b"\0 \t\r\n"):
+                    return None
+                return Unread(read.frame, "no JSON array", (*violations, Violation("T-48")))
             case [number, id, *rest] if (kind := _KINDS.get(number)) is not None:
                 if len(number) > 1:
                     violations += (Violation("Q-31", "message type as text"),)
@@ -190,19 +192,6 @@ class Connection:
         self._heard[id] = heard
         if len(self._heard) > REMEMBERED:
             del self._heard[next(iter(self._heard))]
-
-    def _unreadable(self, data: bytes, read: normalise.Envelope) -> Call | Broken | Repeated | Unread:
-        """What is no JSON may still show which call it was meant to be (T-48)."""
-        found = _BEGINNING.match(data.lstrip(b"\xef\xbb\xbf"))
-        if found is None:
-            return Unread(read.frame, "no JSON array", (*read.violations, Violation("T-48")))
-        id, action = found[1].decode(errors="replace"), (found[2] or b"").decode()
-        violations = (*read.violations, Violation("T-48", "no JSON"))
-        if action in ALWAYS_ANSWERED:
-            return self._call(data, read, id, [b'"%b"' % found[2], b"{}"], violations)
-        return Broken(
-            Call(id, action, b"{}", read.frame, hash(data), violations), "FormationViolation", "No JSON array."
-        )
 
     # ---- our calls ----
 
@@ -283,9 +272,6 @@ class Connection:
         assert self._open, "no call is open"
         ask, self._open, self.deadline = self._open, None, None
         return ask
-
-
-_BEGINNING = re.compile(rb'\s*\[\s*"?2"?\s*,\s*("[^"\\\x00-\x1f]{0,255}"|-?\d{1,36})\s*(?:,\s*"(\w{1,64})")?')
 
 
 def call_frame(id: str, action: str, payload: Struct) -> bytes:

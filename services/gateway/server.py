@@ -4,6 +4,7 @@ It holds nothing that it could not rebuild: sockets, and a copy of the registry 
 """
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -18,7 +19,6 @@ from typing import Any, Protocol, cast
 from msgspec import Struct, structs
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
@@ -26,11 +26,13 @@ from websockets.typing import Subprotocol
 from chassis import clock, metrics
 from chassis.copies import Copy, Whole
 from chassis.kafka import (
+    Address,
     CopyKeeper,
     KafkaError,
     Log,
     MessageSizeTooLargeError,
     Place,
+    Settled,
     Tail,
     Unavailable,
     check_topics,
@@ -42,7 +44,7 @@ from chassis.secrets import Secrets
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.web import PortTaken
-from contracts.event import GatewayId, StationId, derived_id
+from contracts.event import GatewayId, StationId, TenantId, derived_id
 from contracts.gateways import CallAsked, CloseAsked, GatewayAlive, GatewayEvent, GatewayGone
 from contracts.reference import Station, StationRecord
 from contracts.stations import CallFailed, ConnectionOpened, StationEvent
@@ -52,6 +54,7 @@ from services.gateway.admission import Admission, Door, Policy, Refusal, unavail
 from services.gateway.connection import Decision, StationConnection, TooLarge
 from services.gateway.limits import Bucket, Flow
 from services.gateway.liveness import liveness_of
+from services.gateway.wire import Wire
 
 SOURCE = "/voltstream/gateway"
 ALIVE_EVERY = 5.0
@@ -76,7 +79,7 @@ class Edge(Protocol):
         """The station has said nothing for too long."""
 
 
-class StationSocket(ServerConnection):
+class StationSocket(Wire):
     """A WebSocket that knows whose it is."""
 
     admission: Admission | None = None
@@ -126,21 +129,11 @@ class StationSocket(ServerConnection):
         sent = self.protocol.close_sent
         return sent.code if sent is not None and super().close_code == ABNORMAL else super().close_code
 
-    async def hear(self) -> bytes | None:
-        """Return the next message, whether text or binary; None when the socket has closed and all has been heard."""
-        try:
-            message = await self.recv(decode=False)  # decoded, what is no UTF-8 would close the socket
-        except ConnectionClosed:
-            return None
+    def rest(self) -> float:
+        """Return for how many seconds to hear nothing more: what it sends next stays in its own buffers (T-54)."""
         if wait := self._flow.wait(self.loop.time()):
             metrics.GATEWAY_THROTTLED.inc()
-            await asyncio.sleep(wait)  # unread, what it sends next stays in its own buffers (T-54)
-        return message
-
-    async def say(self, frame: bytes) -> None:
-        """Send a message, if the socket is still open."""
-        with suppress(ConnectionClosed):
-            await self.send(frame, text=True)
+        return wait
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close it as this station can bear (Q-13)."""
@@ -371,12 +364,14 @@ class Gateway:
 
     # ---- the log ----
 
-    async def send(self, event: StationEvent, id: str, received: datetime) -> asyncio.Future[Any]:
-        """Put an event into the log; the future is done when it is acknowledged. Raises `Unavailable`."""
+    def address(self, tenant: TenantId, station: StationId) -> Address:
+        """Return where in the log the events of a station go."""
+        return self._log.address(STATIONS, f"{tenant}/{station}".encode(), SOURCE)
+
+    def post(self, to: Address, event: StationEvent, id: str, received: datetime, settled: Settled) -> None:
+        """Put an event into the log; `settled` is told when it is acknowledged. Raises `Unavailable`, `TooLarge`."""
         try:
-            return await self._log.send(
-                STATIONS, event, id=id, source=SOURCE, traceparent=new_traceparent(), recorded_at=received
-            )
+            self._log.post(to, event, id=id, traceparent=new_traceparent(), recorded_at=received, settled=settled)
         except MessageSizeTooLargeError as error:
             raise TooLarge from error
         except KafkaError as error:
@@ -666,6 +661,13 @@ async def _finished(task: asyncio.Task[None]) -> None:
     await asyncio.shield(task)
 
 
+def spare_the_collector() -> None:
+    """Let Python look seldom for garbage in cycles: reports make none, connections little, and what is there by now stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def pace_of(settings: Settings) -> Pace:
     """Return what the deployment wants of its gateways."""
     return Pace(
@@ -686,6 +688,7 @@ def pace_of(settings: Settings) -> Pace:
 async def serve(settings: Settings, service: Service) -> None:
     """Run the gateway until it is asked to stop."""
     async with running(settings, pace_of(settings)) as it:
+        spare_the_collector()
         lines.info("stations are welcome", port=it.port, gateway=it.gateway.id)
         service.ready()
         await service.stopping.wait()

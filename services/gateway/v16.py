@@ -366,6 +366,7 @@ class Heard:
 
     def __init__(self, line: Line, call: Call, received: datetime, violations: list[Violation]) -> None:
         self.line, self.received = line, received
+        self.is_peculiar = line.quirks is not profiles.NONE
         self._call, self._violations = call, [*call.violations, *violations]
 
     def note(self, rule: str, detail: str = "") -> None:
@@ -416,7 +417,7 @@ class Heard:
         """Return the uid that an id tag names; a blank one is somebody who charges without any (Q-59)."""
         if not said.isprintable() or said != said.strip():
             self.note("Q-55", "blanks or control characters in an id tag")
-        if self.line.quirks is not profiles.NONE:
+        if self.is_peculiar:
             said = self._peculiar(said)
         if not fold(said):
             self.note("Q-59", "a blank id tag")
@@ -452,7 +453,7 @@ class Heard:
         A clock that has never been set shows its first moment again and again, which tells nothing; and what lies at the
         edge of the calendar cannot be said in UTC. Neither is a time.
         """
-        if self.line.quirks.local_as_z and at is not None and at.tzinfo is UTC:
+        if self.is_peculiar and self.line.quirks.local_as_z and at is not None and at.tzinfo is UTC:
             self.note("Q-102", "local time that is labelled Z")
             at = at.replace(tzinfo=self.line.quirks.ways.zone)
         if at is not None and not UNSET_CLOCK < at < END_OF_TIME:
@@ -655,30 +656,30 @@ def transaction(number: int | None) -> TransactionId | None:
 
 def readings(heard: Heard, said: tuple[MeterValue, ...]) -> tuple[Reading, ...]:
     return tuple(
-        Reading(
-            at=heard.plausible(value.timestamp) or heard.received, samples=samples(heard, value.sampled_value or ())
-        )
-        for value in said
+        [  # a list, for there are many: a generator costs more than what it saves
+            Reading(heard.plausible(value.timestamp) or heard.received, samples(heard, value.sampled_value or ()))
+            for value in said
+        ]
     )
 
 
 def samples(heard: Heard, said: tuple[SampledValue, ...]) -> tuple[Sample, ...]:
-    return tuple(found for value in said if (found := sample(heard, value)) is not None)
+    return tuple([found for value in said if (found := sample(heard, value)) is not None])
 
 
 def sample(heard: Heard, said: SampledValue) -> Sample | None:
     """Return one value of a meter, or None if it says no number; signed data stay untouched (X-49)."""
     signed = said.format == "SignedData"
     value = said.value
-    if not signed:
+    if not signed and not normalise.is_plain(value):
         found = normalise.number(value)
         if found is None:
             return with_unit(heard, said)
         value, plain = found
         if not plain:
             heard.note("Q-85", "a value written otherwise")
-    unit = "Celsius" if said.unit == "Celcius" else str(said.unit or "")
-    if heard.line.quirks is not profiles.NONE and said.measurand.startswith("Energy"):
+    unit: str = "Celsius" if said.unit == "Celcius" else said.unit or ""
+    if heard.is_peculiar and said.measurand.startswith("Energy"):
         unit = mislabelled(heard, unit)
     return Sample(value, said.measurand, unit, said.phase, said.context, said.location, signed)
 

@@ -1,7 +1,7 @@
 """A network without Kafka: the directory's own rules and the views' own tables, behind the real application."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from hashlib import sha256
@@ -15,11 +15,22 @@ from chassis import clickhouse, clock
 from chassis.kafka import Chunk, Place, Unavailable
 from chassis.secrets import Secrets
 from chassis.settings import Settings
-from contracts.commands import CommandIssued
+from contracts.commands import CommandIssued, SessionRepairRequested
 from contracts.event import Event, Message
 from contracts.operations import CommandRequested
 from contracts.requests import ChangeRequested, PutStation, PutTariffAssignment
-from contracts.topics import ACCESS, DIRECTORY, OPERATIONS, REGISTRY, SITES, TARIFFS, TOKENS, Topic, of_change
+from contracts.topics import (
+    ACCESS,
+    DIRECTORY,
+    OPERATIONS,
+    REGISTRY,
+    SESSIONS,
+    SITES,
+    TARIFFS,
+    TOKENS,
+    Topic,
+    of_change,
+)
 from services.api.app import Api, build
 from services.api.backends import Backends
 from services.api.queries import Queries
@@ -53,6 +64,8 @@ class Network:
         self.away = False
         self.deaf = False
         """Kafka has it, but nobody hears it yet."""
+        self.repairs: Callable[[SessionRepairRequested], list[Event]] = lambda _: []
+        """What sessions say to a repair."""
         self._states: defaultdict[str, domain.State] = defaultdict(lambda: domain.initial)
         self._ends: defaultdict[tuple[str, int], int] = defaultdict(int)
 
@@ -75,6 +88,9 @@ class Network:
                 await self._decide(event, id)
             case CommandIssued():
                 await self.says(OPERATIONS, requested(event))
+            case SessionRepairRequested():
+                for outcome in self.repairs(event):
+                    await self.says(SESSIONS, outcome)
             case _:
                 raise AssertionError(f"the api writes no {type(event).__name__}")
 

@@ -52,8 +52,15 @@ NEEDS = {
     "get_access_key": "admin",
     "create_access_key": "admin",
     "delete_access_key": "admin",
+    "repair_session": "operate",
+    "get_repair": "read",
+    "energy_ledger": "read",
+    "stream": "read",
+    "create_stream_token": "read",
     "get_me": "",
 }
+NEEDS_MORE = {"stream", "energy_ledger"}
+"""What Kafka or ClickHouse answer, which are away here."""
 ENOUGH = {"read": {"read", "operate", "admin"}, "operate": {"operate", "admin"}, "admin": {"admin"}}
 ROUTES = [
     (method.upper(), path, operation["operationId"])
@@ -96,7 +103,8 @@ async def test_a_key_may_do_what_its_scope_says_and_no_more(app: Api, admin: Asy
                 assert status == 403, (operation, text)
                 assert f'"scope":"{needed}"' in text
             else:
-                assert status in {200, 201, 202, 204, 404, 409, 422}, (operation, status, text)
+                away = {503} if operation in NEEDS_MORE else set()
+                assert status in {200, 201, 202, 204, 404, 409, 422} | away, (operation, status, text)
 
 
 async def test_a_key_is_shown_once_and_only_its_digest_is_written(admin: AsyncClient, network: Network) -> None:

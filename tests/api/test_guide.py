@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from chassis.web import Web, bound
-from contracts.event import SessionId, StationId, TenantId
-from contracts.sessions import ReadingsTaken
+from contracts.event import SessionId, SiteId, StationId, TenantId
+from contracts.sessions import Account, EnergyDelivered, ReadingsTaken
 from contracts.stations import Frame as Said
 from contracts.stations import HeartbeatReceived, Reading, Sample
 from contracts.topics import READINGS, SESSIONS, STATIONS
@@ -16,6 +16,7 @@ from services.api.problems import CATALOGUE
 from tests.analytics.given import at
 from tests.api.network import FIRST_KEY, Network, app_of
 from tests.api.test_history import Archive, archive
+from tests.api.test_repairs import done
 from tests.views.given import authorized, delivered, started
 
 __all__ = ["archive"]
@@ -61,12 +62,17 @@ async def prepared(network: Network, archive: Archive) -> None:
     session = SessionId("7d444840-9dc0-51d1-b245-5ffdce74fad2")
     await network.says(SESSIONS, started(session, **STATION), authorized(session, **STATION))
     await network.says(SESSIONS, delivered(7100, session, **STATION))
+    network.repairs = done
     frame = Said('[2,"18","Heartbeat",{}]')
     where: dict[str, Any] = {"gateway": "g", "reply_to": 0, "epoch": 3}
     await archive.keeps(STATIONS, HeartbeatReceived(at=at(0), message_id='"18"', frame=frame, **where, **STATION))
     reading = Reading(at(1), (Sample("7600", unit="Wh"),))
     taken = ReadingsTaken(at=at(1), report="r", evse=1, connector=1, session=session, readings=(reading,), **STATION)
     await archive.keeps(READINGS, taken)
+    account = Account(delivered_wh=870, attributed_wh=600, quarantined_wh=270, site=SiteId("harbour"))
+    await archive.keeps(
+        SESSIONS, EnergyDelivered(at=at(0), session=session, energy_wh=1, meter_wh=1, account=account, **STATION)
+    )
 
 
 async def test_every_command_of_the_guide_answers_as_it_says(

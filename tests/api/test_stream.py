@@ -30,11 +30,29 @@ BEARER = {"Authorization": f"Bearer {FIRST_KEY}"}
 UID = "04A2B3C4D5E6F7"
 
 
+MADE: dict[str, Settings] = {}
+"""By broker: topics that all tests here share, as each stream begins now."""
+
+
 @pytest_asyncio.fixture
-async def settings(kafka: str, topic_prefix: str) -> Settings:
+async def settings(kafka: str, topic_prefix: str, request: pytest.FixtureRequest) -> Settings:
+    """A deployment with topics; empty ones for a test that is marked so."""
+    if kafka in MADE and not request.node.get_closest_marker("usefixtures"):
+        return MADE[kafka]
     settings = settings_of(kafka=kafka, topic_prefix=topic_prefix, partitions=2)
     await create_topics(settings)
-    return settings
+    return MADE.setdefault(kafka, settings) if not request.node.get_closest_marker("usefixtures") else settings
+
+
+@pytest_asyncio.fixture
+async def fresh() -> None:
+    """Marks a test that counts offsets from 0."""
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is not a Kafka that is away."""
+    monkeypatch.setattr(feed, "PATIENCE_S", 30.0)
 
 
 @pytest_asyncio.fixture
@@ -47,6 +65,14 @@ async def client(settings: Settings, network: Network) -> AsyncIterator[httpx.As
 async def writer(settings: Settings) -> AsyncIterator[Writer]:
     async with Writer(settings) as writer:
         yield writer
+
+
+async def refusal(client: httpx.AsyncClient, **how: Any) -> httpx.Response:
+    """Return the answer of a request that gets no stream, which would not end."""
+    async with client.stream("GET", "/v1/stream", **how) as response:
+        assert response.status_code != 200
+        await response.aread()
+        return response
 
 
 def status(station: str = "st-1") -> ConnectorStatusChanged:
@@ -131,7 +157,7 @@ async def test_nobody_hears_of_another_tenants_stations(client: httpx.AsyncClien
         await writer.says(SESSIONS, energy(1), energy(2, tenant="acme"), energy(3), energy(4, tenant="acme"))
         assert numbers(await ours.hear(2)) == [1, 3]
         assert numbers(await ear.hear(2)) == [2, 4]
-        refused = await client.get("/v1/stream", headers={"Last-Event-ID": ear.cursor})
+        refused = await refusal(client, headers={"Last-Event-ID": ear.cursor})
         assert (refused.status_code, refused.json()["type"]) == (400, "/problems/bad_cursor")
 
 
@@ -180,6 +206,7 @@ async def test_a_cut_before_the_first_event_loses_nothing(client: httpx.AsyncCli
         assert numbers(await ear.hear(1)) == [1]
 
 
+@pytest.mark.usefixtures("fresh")
 async def test_silence_moves_the_cursor_past_what_the_client_did_not_ask_for(
     client: httpx.AsyncClient, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +225,7 @@ async def test_silence_moves_the_cursor_past_what_the_client_did_not_ask_for(
         assert cursors.decode(first)[part] == 1
 
 
+@pytest.mark.usefixtures("fresh")
 async def test_an_expired_cursor_is_gone(
     client: httpx.AsyncClient, writer: Writer, settings: Settings, network: Network
 ) -> None:
@@ -211,20 +239,21 @@ async def test_an_expired_cursor_is_gone(
     await admin.start()
     await admin.delete_records({TopicPartition(full(settings, "sessions"), partition): RecordsToDelete(4)})
     await admin.close()
-    for kept in heard[3:]:
-        async with listening(client, kept.cursor):
-            pass
-    gone = await client.get("/v1/stream", headers={"Last-Event-ID": heard[2].cursor})
-    assert (gone.status_code, gone.json()["type"]) == (410, "/problems/expired_cursor")
-    ahead = Cursors(secrets, "default").encode(places | {("sessions", partition): 9})
-    assert (await client.get("/v1/stream", params={"cursor": ahead})).status_code == 410
+    async with replica(settings, network) as other:  # which has none of it in memory
+        for kept in heard[3:]:
+            async with listening(other, kept.cursor):
+                pass
+        gone = await refusal(other, headers={"Last-Event-ID": heard[2].cursor})
+        assert (gone.status_code, gone.json()["type"]) == (410, "/problems/expired_cursor")
+        ahead = Cursors(secrets, "default").encode(places | {("sessions", partition): 9})
+        assert (await refusal(other, params={"cursor": ahead})).status_code == 410
 
 
 @pytest.mark.parametrize("cursor", ["x", "AAAAAAAAAAAA", "a b", "ÿ", "=", "%00", "A" * 2000])
 async def test_a_cursor_that_nobody_gave_out_is_a_problem(client: httpx.AsyncClient, cursor: str) -> None:
-    answer = await client.get("/v1/stream", params={"cursor": cursor})
+    answer = await refusal(client, params={"cursor": cursor})
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad_cursor")
-    header = await client.get("/v1/stream", headers=[(b"Last-Event-ID", cursor.encode("latin-1"))])
+    header = await refusal(client, headers=[(b"Last-Event-ID", cursor.encode("latin-1"))])
     assert header.status_code == 400
 
 
@@ -233,7 +262,7 @@ async def test_a_cursor_serves_a_narrower_question_but_no_wider_one(client: http
     narrow = cursors.encode({("sessions", 0): 0, ("sessions", 1): 0})
     async with listening(client, narrow, type="SessionEnded", station="st-1"):
         pass
-    wide = await client.get("/v1/stream", headers={"Last-Event-ID": narrow})
+    wide = await refusal(client, headers={"Last-Event-ID": narrow})
     assert (wide.status_code, "other filters" in wide.json()["detail"]) == (400, True)
 
 
@@ -250,7 +279,7 @@ async def test_a_cursor_serves_a_narrower_question_but_no_wider_one(client: http
 async def test_a_filter_that_means_nothing_is_named(
     client: httpx.AsyncClient, query: dict[str, str], where: str
 ) -> None:
-    answer = await client.get("/v1/stream", params=query)
+    answer = await refusal(client, params=query)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, where)
 
 
@@ -298,7 +327,7 @@ async def test_a_key_may_have_so_many_streams_and_no_more(
 ) -> None:
     monkeypatch.setattr(stream, "MOST_OF_KEY", 2)
     async with listening(client), listening(client):
-        refused = await client.get("/v1/stream")
+        refused = await refusal(client)
         assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too_many_streams")
         assert int(refused.headers["retry-after"]) > 0
     async with asyncio.timeout(30):
@@ -354,12 +383,12 @@ async def test_a_stream_token_opens_a_stream_and_nothing_else(
             assert "frame" not in heard.data
         assert (await browser.get("/v1/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
         for wrong in (token[:-2] + "xx", "vst_", "x", FIRST_KEY, "ä"):
-            answer = await browser.get("/v1/stream", params={"stream_token": wrong})
+            answer = await refusal(browser, params={"stream_token": wrong})
             assert answer.status_code == 401, wrong
             assert wrong not in answer.text or wrong == "x"
         secrets = Secrets(settings.secret.get_secret_value())
         old = stream_tokens._Grant(TenantId("default"), "admin", clock.now() - timedelta(seconds=1))
-        late = await browser.get("/v1/stream", params={"stream_token": stream_tokens.minted(secrets, old)})
+        late = await refusal(browser, params={"stream_token": stream_tokens.minted(secrets, old)})
         assert late.status_code == 401
 
 
@@ -369,22 +398,22 @@ async def test_a_stream_token_ends_with_the_key_that_asked_for_it(client: httpx.
     token = (await client.post("/v1/stream-tokens", headers=bearer)).json()["stream_token"]
     await client.delete(f"/v1/access-keys/{key['id']}")
     async with httpx.AsyncClient(base_url=client.base_url, timeout=30) as browser:
-        assert (await browser.get("/v1/stream", params={"stream_token": token})).status_code == 401
+        assert (await refusal(browser, params={"stream_token": token})).status_code == 401
 
 
 async def test_who_may_not_read_hears_nothing(client: httpx.AsyncClient) -> None:
     blind = {"Authorization": f"Bearer {await key_of(client, ['tokens:read'])}"}
-    assert (await client.get("/v1/stream", headers=blind)).status_code == 403
+    assert (await refusal(client, headers=blind)).status_code == 403
     assert (await client.post("/v1/stream-tokens", headers=blind)).status_code == 403
     async with httpx.AsyncClient(base_url=client.base_url) as nobody:
-        assert (await nobody.get("/v1/stream")).status_code == 401
+        assert (await refusal(nobody)).status_code == 401
 
 
 async def test_without_kafka_a_stream_says_so(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "PATIENCE_S", 0.2)
     nowhere = settings_of(kafka="127.0.0.1:9", topic_prefix="none.", partitions=2)
     async with replica(nowhere, network) as client:
-        answer = await client.get("/v1/stream")
+        answer = await refusal(client)
         assert (answer.status_code, "Kafka" in answer.json()["detail"]) == (503, True)
 
 

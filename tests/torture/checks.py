@@ -18,7 +18,7 @@ from contracts import tables
 from contracts.topics import DECIDERS
 from tests.system.network import Network, Raw
 
-OUTPUTS = ("authorizations", "sessions", "readings", "charging", "operations", "directory")
+OUTPUTS = ("authorizations", "sessions", "readings", "charging", "operations", "directory", "bills")
 """What deciders write in transactions: each event once."""
 Row = Mapping[str, Any]
 

@@ -57,9 +57,17 @@ class Killer:
             yield from [kind for kind in kinds if self.kills[kind] == fewest]
 
     async def _at_work(self, kind: str) -> list[str]:
-        """Return a process of this kind that is ready, if there is one; now and then all of them."""
+        """Return the process of this kind that is ready for longest, if there is one; now and then all of them.
+
+        The stations of a gateway that dies go to the other and stay there: the one just started is not at work yet.
+        """
         ready = [name for name in self._parts[kind] if await self._is_ready(name)]
-        return ready if self._dice.random() < ALL_AT_ONCE else ready and [self._dice.choice(ready)]
+        if self._dice.random() < ALL_AT_ONCE:
+            return ready
+        return sorted(ready, key=self._started_at)[:1]
+
+    def _started_at(self, name: str) -> float:
+        return 0.0 if name == "kafka" else self._system.parts[name].starts[-1]
 
     async def _is_ready(self, name: str) -> bool:
         if name == "kafka":
