@@ -33,6 +33,7 @@ from services.sessions.state import (
     FRAMES,
     LINES,
     LONGEST_TRANSACTION,
+    MARKS,
     NAMES,
     REPAIRS,
     REPORTS,
@@ -159,6 +160,7 @@ def _begun(state: Station, event: SessionStarted) -> Station:
         max_w=event.max_w,
         start_flags=tuple(flag for flag in event.flags if flag in LASTING),
         on_line=event.account is not None,
+        marked_before=state.marked,
         until=None if event.heard_at is None else event.heard_at + SILENCE,
     )
     ours = event.transaction == str(state.last + 1)
@@ -329,6 +331,9 @@ def _early(event: DecisionHeardEarly) -> Early:
 
 def _taken(state: Station, event: ReadingsTaken) -> Station:
     heard = samples.digest(event.evse, event.connector, event.transaction, event.readings)
+    if event.session is not None and any(s.id == event.session for s in state.open):
+        more = samples.marked(event.session, event.readings)
+        state = replace(state, marks=(state.marks + more)[-4 * MARKS :], marked=state.marked + len(more) // 4)
     return replace(
         state,
         frames=(state.frames + heard)[-FRAMES * len(heard) :],

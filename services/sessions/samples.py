@@ -1,6 +1,6 @@
 """What the samples of a meter say, in our units: whole Wh, never a float; and which of them have been heard before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -158,13 +158,42 @@ def digest(evse: int, connector: int, transaction: TransactionId | None, reading
     return blake2b(msgspec.json.encode((evse, connector, transaction, readings)), digest_size=8).digest()
 
 
-def unheard(readings: Sequence[Reading], newest: Mapping[str, int]) -> tuple[Reading, ...]:
-    """Return what of `readings` is newer than the newest of its series: the rest came as MeterValues already (X-41)."""
+def unheard(
+    readings: Sequence[Reading], newest: Mapping[str, int], heard: Container[int] | None = None, session: str = ""
+) -> tuple[Reading, ...]:
+    """Return what of `readings` has not come as MeterValues already (X-41).
+
+    That is what is newer than the newest of its series, and, where every mark of the session is still in `heard`, what is
+    older and has none: it was measured while nothing could be sent.
+    """
+
+    def is_fresh(sample: Sample, at: int) -> bool:
+        series = _series(sample)
+        if newest.get(series, -1) < at:
+            return True
+        return heard is not None and _mark(session, series, at) not in heard
+
     fresh = (
-        Reading(reading.at, tuple(s for s in reading.samples if newest.get(_series(s), -1) < ms(reading.at)))
-        for reading in readings
+        Reading(reading.at, tuple(s for s in reading.samples if is_fresh(s, ms(reading.at)))) for reading in readings
     )
     return tuple(reading for reading in fresh if reading.samples)
+
+
+def marked(session: str, readings: Sequence[Reading]) -> bytes:
+    """Return 4 bytes for each sample of a session, so that it is known when it comes again."""
+    return b"".join(
+        _mark(session, _series(sample), ms(reading.at)).to_bytes(4, "big")
+        for reading in readings
+        for sample in reading.samples
+    )
+
+
+def marks(marked: bytes) -> frozenset[int]:
+    return frozenset(int.from_bytes(marked[at : at + 4], "big") for at in range(0, len(marked), 4))
+
+
+def _mark(session: str, series: str, at: int) -> int:
+    return crc32(f"{session}{series}{at}".encode())
 
 
 def renewed(newest: Mapping[str, int], readings: Sequence[Reading]) -> dict[str, int]:

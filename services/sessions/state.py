@@ -25,6 +25,8 @@ WAITING = 16
 """Answers that are owed, and decisions that came early."""
 FRAMES = 64
 """The latest `MetersRead`, as digests of 8 bytes, so that one said again is not taken twice."""
+MARKS = 256
+"""The latest samples of sessions, as marks of 4 bytes, so that a stop that says them again is told from one that says more."""
 NAMES = 4
 """Former transaction ids of a session."""
 LONGEST_MESSAGE_ID = 255
@@ -80,6 +82,8 @@ class Charging(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """When it is looked at again: is it over although no stop came?"""
     suspected: str = ""
     """Why it may be over."""
+    marked_before: int | None = None
+    """How many samples had been marked when it started; None: not all of its own have been."""
     lively: bool = False
     """Something has been heard of it since it was looked at."""
 
@@ -184,6 +188,9 @@ class Station(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     tenant: TenantId = TenantId("")
     station: StationId = StationId("")
     lines: tuple[Line, ...] = ()
+    marks: bytes = b""
+    marked: int = 0
+    """How many samples have been marked ever."""
     repairs: tuple[tuple[RepairId, str], ...] = ()
     """Each with its fingerprint."""
 

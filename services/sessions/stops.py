@@ -20,10 +20,11 @@ from services.sessions.fold import evolve
 from services.sessions.heard import Heard, can_wait
 from services.sessions.ledger import Move, Place
 from services.sessions.meter import Energy, Meter, known
-from services.sessions.samples import normalised, unheard
+from services.sessions.samples import marks, normalised, unheard
 from services.sessions.starts import place_of, session_of
 from services.sessions.state import (
     LONGEST_TRANSACTION,
+    MARKS,
     Begun,
     Charging,
     Closed,
@@ -133,11 +134,11 @@ def _effect(state: Station, match: Session | Forgotten | Unmatched, heard: Stop)
     match match:
         case Charging():
             end = _ended(state, match, heard)
-            return [*_taken(match, heard), end, *charging_over(match, end.at, heard.event)]
+            return [*_taken(state, match, heard), end, *charging_over(match, end.at, heard.event)]
         case Presumed():
-            return [*_taken(match, heard), _corrected(state, match, heard)]
+            return [*_taken(state, match, heard), _corrected(state, match, heard)]
         case Ended(guessed=True) if match.is_called(heard.event.transaction) and not _same(match, heard):
-            return [*_taken(match, heard), _corrected(state, match, heard)]
+            return [*_taken(state, match, heard), _corrected(state, match, heard)]
         case Settled():
             return [_repeated(Forgotten(match.session), heard)]
         case Ended() | Quarantined() | Discarded() | Forgotten():
@@ -146,13 +147,17 @@ def _effect(state: Station, match: Session | Forgotten | Unmatched, heard: Stop)
             return _quarantined(state, match, heard)
 
 
-def _taken(session: Begun, heard: Stop) -> list[Event]:
-    return _readings(heard, session.id, _fresh(session, heard), session.evse, session.connector)
+def _taken(state: Station, session: Begun, heard: Stop) -> list[Event]:
+    return _readings(heard, session.id, _fresh(state, session, heard), session.evse, session.connector)
 
 
-def _fresh(session: Begun, heard: Stop) -> Readings:
-    newest = session.newest if isinstance(session, Charging) else {}
-    return unheard(normalised(heard.event.readings), newest)
+def _fresh(state: Station, session: Begun, heard: Stop) -> Readings:
+    readings = normalised(heard.event.readings)
+    if not readings or not isinstance(session, Charging):
+        return readings
+    before = session.marked_before
+    complete = before is not None and state.marked - before <= MARKS
+    return unheard(readings, session.newest, marks(state.marks) if complete else None, session.id)
 
 
 def _readings(heard: Stop, session: SessionId, readings: Readings, evse: int, connector: int) -> list[Event]:
@@ -189,12 +194,12 @@ class End(NamedTuple):
 
 
 def _ended(state: Station, session: Begun, heard: Stop) -> SessionEnded:
-    fresh = meter.watched(session, _fresh(session, heard), session.since)
+    fresh = meter.watched(session, _fresh(state, session, heard), session.since)
     return over(state, fresh, _end_of(session, heard), SessionEnded)
 
 
 def _corrected(state: Station, session: Begun, heard: Stop) -> SessionCorrected:
-    fresh = meter.watched(session, _fresh(session, heard), session.since)
+    fresh = meter.watched(session, _fresh(state, session, heard), session.since)
     return over(state, fresh, _end_of(session, heard), SessionCorrected)
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given as given_any
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contracts.event import Event, SessionId, SiteId, TransactionId
 from contracts.gateways import StartAnswered
@@ -20,7 +21,9 @@ from contracts.sessions import (
     EnergyUnattributed,
     ReadingsTaken,
     SessionEnded,
+    SessionRenamed,
     SessionStarted,
+    StopRepeated,
 )
 from contracts.stations import AnsweredUndecided, Frame, HeartbeatReceived, Sample, TokenPresented
 from services.sessions import domain
@@ -65,6 +68,7 @@ def presented() -> Heard[TokenPresented]:
 # ---- stories ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("TC_003", "TC_004_1")
 def test_tc_003_a_session_has_all_its_energy_from_plug_to_stop() -> None:
     """Also TC_004_1: who identifies first makes no difference here."""
     log = Heeded(
@@ -86,41 +90,49 @@ def test_tc_003_a_session_has_all_its_energy_from_plug_to_stop() -> None:
     assert log.one(SessionEnded).energy_wh == 7000
 
 
+@pytest.mark.covers("TC_004_2")
 def test_tc_004_2_a_token_without_a_plug_is_no_session() -> None:
     assert Heeded(presented(), decision("presented", purpose="authorize")).events == []
 
 
+@pytest.mark.covers("TC_005_1")
 def test_tc_005_1_the_reason_of_a_stop_is_kept() -> None:
     log = Heeded(start(), decision(), stop(reason="EVDisconnected"))
     assert log.one(SessionEnded).reason == "EVDisconnected"
 
 
+@pytest.mark.covers("TC_007")
 def test_tc_007_a_cached_token_is_accepted_in_the_answer_to_its_start() -> None:
     assert Heeded(start(), decision()).one(StartAnswered).info.status == "Accepted"
 
 
+@pytest.mark.covers("TC_023_1", "TC_023_2", "TC_023_3")
 @pytest.mark.parametrize("status", ["Invalid", "Expired", "Blocked"])
 def test_tc_023_a_refused_token_that_is_only_presented_is_no_session(status: Any) -> None:
     assert Heeded(presented(), decision("presented", status, purpose="authorize")).events == []
 
 
+@pytest.mark.covers("TC_032_1")
 def test_tc_032_a_stop_sent_after_a_power_failure_ends_the_session_when_it_happened() -> None:
     log = Heeded(start(), decision(), meters(reading(3000)), stop(reason="PowerLoss", minutes=2))
     ended = log.one(SessionEnded)
     assert (ended.at, ended.reason, ended.energy_wh) == (at(2), "PowerLoss", 7000)
 
 
+@pytest.mark.covers("TC_037_1")
 def test_tc_037_1_an_offline_start_is_accepted_later() -> None:
     log = Heeded(start(offline=True), decision())
     assert (log.one(SessionStarted).at, log.one(StartAnswered).transaction) == (NOON, "1")
 
 
+@pytest.mark.covers("TC_037_3")
 def test_tc_037_3_an_offline_start_that_is_refused_later_is_stopped_by_the_station() -> None:
     log = Heeded(start(offline=True), decision(status="Invalid"), stop(reason="DeAuthorized"))
     assert (log.one(StartAnswered).info.status, log.one(StartAnswered).transaction) == ("Invalid", "1")
     assert log.one(SessionEnded).energy_wh == 7000
 
 
+@pytest.mark.covers("TC_039")
 def test_tc_039_a_transaction_that_was_wholly_offline_is_one_finished_session() -> None:
     log = Heeded(start(offline=True), decision(), stop(), decision("stop", purpose="stop"))
     started, ended = log.one(SessionStarted), log.one(SessionEnded)
@@ -128,11 +140,13 @@ def test_tc_039_a_transaction_that_was_wholly_offline_is_one_finished_session() 
     assert started.offline
 
 
+@pytest.mark.covers("TC_039")
 def test_tc_039_an_offline_transaction_stopped_under_a_made_up_id_is_one_finished_session() -> None:
     ended = Heeded(start(offline=True), stop(transaction="-1", token=CARD)).one(SessionEnded)
     assert ended.session == session_of("start")
 
 
+@pytest.mark.covers("X-40", "C-061")
 def test_x_40_a_day_offline_is_as_many_sessions_with_the_right_times_and_energy() -> None:
     """Also C-061."""
     log = Heeded()
@@ -150,6 +164,7 @@ def test_x_40_a_day_offline_is_as_many_sessions_with_the_right_times_and_energy(
 # ---- meter values ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("M-06")
 def test_m_06_readings_are_taken_in_our_units_and_energy_is_delivered() -> None:
     power = Sample("7.4", "Power.Active.Import", "kW")
     taken, delivered = Heeded(start()).hear(meters(reading(Sample("1.5", unit="kWh"), power)))
@@ -194,21 +209,25 @@ def test_without_a_register_at_the_start_the_first_sample_is_it() -> None:
     assert [event.energy_wh for event in log.all(EnergyDelivered)] == [0, 700]
 
 
+@pytest.mark.covers("C-065")
 def test_c_065_a_report_without_a_readable_sample_takes_nothing() -> None:
     assert Heeded(start()).hear(meters(reading(Sample("abc")), reading())) == []
 
 
+@pytest.mark.covers("X-41")
 def test_x_41_meter_values_said_again_are_taken_once() -> None:
     log = Heeded(start(), meters(reading(1500, minutes=1), reading(1600, minutes=2)))
     log.hear(meters(reading(1700, minutes=3), report="more"))
     assert log.hear(meters(reading(1500, minutes=1), reading(1600, minutes=2), report="again")) == []
 
 
+@pytest.mark.covers("X-41")
 def test_x_41_another_value_for_the_same_moment_is_taken_too() -> None:
     log = Heeded(start(), meters(reading(1500)))
     assert kinds(log.hear(meters(reading(1501)))) == ["ReadingsTaken", "EnergyDelivered"]
 
 
+@pytest.mark.covers("X-44", "C-067")
 def test_x_44_meter_values_after_the_stop_are_kept_and_change_nothing() -> None:
     """Also C-067."""
     log = Heeded(start(), stop())
@@ -221,6 +240,7 @@ def test_x_44_meter_values_after_the_stop_are_kept_and_change_nothing() -> None:
     assert (log.state.open, log.state.closed) == (before.open, before.closed)
 
 
+@pytest.mark.covers("X-13")
 @pytest.mark.parametrize("transaction", ["-1", "0", "4711"])
 def test_x_13_meter_values_under_an_unknown_id_belong_to_what_goes_on_at_their_connector(transaction: str) -> None:
     log = Heeded(start())
@@ -228,6 +248,7 @@ def test_x_13_meter_values_under_an_unknown_id_belong_to_what_goes_on_at_their_c
     assert log.one(ReadingsTaken).session == session_of("start")
 
 
+@pytest.mark.covers("X-13")
 def test_x_13_meter_values_that_cannot_be_of_the_session_belong_to_the_connector() -> None:
     log = Heeded(start())
     for other in (meters(reading(900), transaction="-1"), meters(reading(1500, minutes=-1), transaction="-1")):
@@ -236,6 +257,7 @@ def test_x_13_meter_values_that_cannot_be_of_the_session_belong_to_the_connector
     assert only(log.hear(nothing_shown), ReadingsTaken).session == session_of("start")
 
 
+@pytest.mark.covers("C-067")
 @pytest.mark.parametrize(
     "message",
     [
@@ -334,6 +356,7 @@ def unlike(messages: list[Heard[Any]]) -> Iterator[Heard[Any]]:
 histories = st.lists(st.one_of(starts(), reads(), stops(), decisions()), max_size=30).map(lambda m: list(unlike(m)))
 
 
+@pytest.mark.covers("X-45")
 @given_any(histories)
 def test_energy_never_falls_while_it_is_delivered_and_an_end_below_it_says_so(history: list[Heard[Any]]) -> None:
     """X-45."""
@@ -347,6 +370,7 @@ def test_energy_never_falls_while_it_is_delivered_and_an_end_below_it_says_so(hi
         assert all(before < after for before, after in pairwise([-1, *energies]))
 
 
+@pytest.mark.covers("C-087")
 @given_any(histories)
 def test_hearing_a_record_twice_changes_nothing(history: list[Heard[Any]]) -> None:
     """C-087."""
@@ -358,6 +382,7 @@ def test_hearing_a_record_twice_changes_nothing(history: list[Heard[Any]]) -> No
         assert log.state == before
 
 
+@pytest.mark.covers("X-10", "X-11", "C-050", "C-056")
 @given_any(histories)
 def test_hearing_what_a_station_repeats_only_records_that_it_did(history: list[Heard[Any]]) -> None:
     """X-10, X-11, C-050 to C-056: the same content under a new report."""
@@ -393,6 +418,7 @@ def test_every_session_starts_once_and_every_stop_is_accounted_for(history: list
     assert stops_heard <= accounted
 
 
+@pytest.mark.covers("C-085")
 @given_any(histories)
 def test_the_state_survives_its_record_and_is_the_fold_of_the_events(history: list[Heard[Any]]) -> None:
     """C-085."""
@@ -444,3 +470,74 @@ def test_at_its_worst_the_state_fits_its_record() -> None:
 def test_what_is_answered_is_no_part_of_the_state() -> None:
     answer: Event = Heeded(start(), decision()).one(StartAnswered)
     assert domain.evolve(domain.initial, answer) is domain.initial
+
+
+# ---- one transaction, however its messages come ------------------------------------------------------------------------
+
+
+def of_one_transaction() -> list[Heard[Any]]:
+    """Return what a station says of one transaction that it knows no id of."""
+    readings = [meters(reading(1000 + 100 * n, minutes=n), report=f"m{n}", transaction="-1") for n in range(1, 6)]
+    return [start(), *readings, stop(transaction="-1", token=CARD, meter_wh=1700)]
+
+
+@pytest.mark.covers("C-050", "C-051", "C-052", "C-056", "C-058", "X-10", "X-11", "X-14", "Q-61", "Q-62")
+@given_any(st.permutations(range(7)), st.lists(st.integers(0, 6), max_size=6))
+def test_any_order_and_repetition_of_a_transactions_messages_is_the_same_session(
+    order: list[int], repeated: list[int]
+) -> None:
+    said = of_one_transaction()
+    log = Heeded()
+    for n, index in enumerate([*order, *repeated]):
+        log.hear(replace(said[index], id=f"{said[index].id} {n}"))
+    started, ended = log.one(SessionStarted), log.one(SessionEnded)
+    assert (ended.session, ended.at, ended.energy_wh, ended.reason) == (started.session, at(60), 700, "Local")
+    assert (started.at, started.meter_wh, ended.meter_wh, log.state.open) == (NOON, 1000, 1700, ())
+
+
+@pytest.mark.covers("Q-69", "X-11", "Q-63")
+def test_of_two_stops_after_a_reboot_the_first_counts() -> None:
+    log = Heeded(start(), stop(reason="PowerLoss", minutes=30, meter_wh=3000))
+    again = only(log.hear(stop("later", reason="Local", minutes=40, meter_wh=3001)), StopRepeated)
+    assert (again.differs, log.one(SessionEnded).energy_wh) == (True, 2000)
+
+
+@pytest.mark.covers("Q-73")
+def test_a_station_that_ends_and_begins_by_itself_has_two_sessions_with_all_the_energy() -> None:
+    log = Heeded(start(), stop(minutes=30, meter_wh=3000, reason="Other"))
+    log.hear(start("two", minutes=30, meter_wh=3000))
+    log.hear(stop("stop two", transaction="2", minutes=60, meter_wh=5000))
+    assert [event.energy_wh for event in log.all(SessionEnded)] == [2000, 2000]
+
+
+@pytest.mark.covers("Q-75", "X-13")
+def test_meter_values_of_another_connectors_transaction_belong_to_their_connector() -> None:
+    log = Heeded(start("one", evse=1, meter_wh=500_000), start("two", evse=2, meter_wh=1000))
+    log.hear(meters(reading(1500), transaction="1", evse=2))
+    assert log.one(ReadingsTaken).session == session_of("two")
+    assert log.one(EnergyDelivered).energy_wh == 500
+    log.hear(meters(reading(500_700, minutes=2), transaction="1", evse=2))
+    assert log.all(ReadingsTaken)[-1].session == session_of("one"), "its register goes on: only the connector is wrong"
+
+
+@pytest.mark.covers("Q-70", "X-12")
+@pytest.mark.parametrize("id", ["2147483647", "4294967295", "9223372036854775807", "-9223372036854775808"])
+def test_an_id_that_became_the_largest_number_is_none_of_ours(id: str) -> None:
+    log = Heeded(start(), meters(reading(1500), transaction=id), stop(transaction=id))
+    assert log.one(SessionEnded).flags == ("matched",)
+    assert log.one(ReadingsTaken).session == session_of("start")
+
+
+@pytest.mark.covers("Q-64", "Q-82", "X-12")
+def test_a_stop_without_an_id_after_a_refused_start_ends_it_with_its_energy() -> None:
+    log = Heeded(start(), decision(status="ConcurrentTx"), stop(transaction="-1", meter_wh=1534))
+    assert (log.one(SessionEnded).energy_wh, log.one(SessionEnded).flags) == (534, ("refused", "matched"))
+
+
+def test_a_session_is_called_by_the_id_that_its_station_goes_by() -> None:
+    """Two half-open sockets and a lost answer leave it with two."""
+    log = Heeded(start(), undecided())
+    renamed = only(log.hear(meters(reading(1500), transaction="1")), SessionRenamed)
+    assert renamed.transaction == "1"
+    assert log.state.open[0].names == ("1073741999",)
+    assert log.one(EnergyDelivered).energy_wh == 500

@@ -28,6 +28,7 @@ def normal(sample: Sample) -> Sample | None:
     return found[0].samples[0] if found else None
 
 
+@pytest.mark.covers("C-066")
 @pytest.mark.parametrize(
     ("value", "unit", "whole"),
     [
@@ -57,6 +58,7 @@ def test_powers_are_watts(value: str, unit: str, watts: str) -> None:
     assert normal(Sample(value, POWER, unit)) == Sample(watts, POWER, "W")
 
 
+@pytest.mark.covers("C-065")
 @pytest.mark.parametrize("value", ["", "abc", "NaN", "Infinity", "1,5", "1e99", "1e-99", "9" * 65])
 def test_c_065_what_is_no_number_is_left_out_and_the_rest_kept(value: str) -> None:
     assert normal(Sample(value)) is None
@@ -77,6 +79,7 @@ def test_everything_else_is_as_the_station_said(sample: Sample) -> None:
     assert normal(sample) == sample
 
 
+@pytest.mark.covers("C-069")
 def test_c_069_signed_data_is_untouched() -> None:
     signed = Sample("OCMF|{} | " + "A" * 20_000, unit="kWh", signed=True)
     assert normal(signed) is signed
@@ -90,6 +93,7 @@ def test_a_register_is_found_in_each_reading_in_order_of_time() -> None:
     ]
 
 
+@pytest.mark.covers("C-064", "X-48")
 @pytest.mark.parametrize(
     "other",
     [
@@ -117,6 +121,7 @@ def test_another_location_speaks_where_the_outlet_is_silent() -> None:
 # ---- what has been heard ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("X-41")
 def test_x_41_what_is_no_newer_than_its_series_has_been_heard() -> None:
     newest = renewed({}, [reading(1500, minutes=2), reading(1400, minutes=1)])
     power = Sample("7", POWER, "W")

@@ -101,10 +101,12 @@ ANSWERED = StartAnswered(
 )
 
 
+@pytest.mark.covers("M-04")
 def test_m_04_a_start_begins_a_session_and_its_answer_waits_for_the_token() -> None:
     assert given(domain).when(start()) == [STARTED, OWED]
 
 
+@pytest.mark.covers("M-04")
 def test_m_04_the_answer_follows_the_decision() -> None:
     assert given(domain, STARTED, OWED).when(decision()) == [AUTHORIZED, BEGAN, ANSWERED]
 
@@ -116,16 +118,19 @@ def test_a_decision_heard_before_its_start_is_kept_for_it() -> None:
     assert (log.state.early, log.state.owed) == ((), ())
 
 
+@pytest.mark.covers("X-01")
 def test_x_01_transaction_ids_are_positive_and_count_up_from_one() -> None:
     log = Heeded(*(start(f"start {n}", evse=n) for n in range(1, 5)))
     assert [event.transaction for event in log.all(SessionStarted)] == ["1", "2", "3", "4"]
 
 
+@pytest.mark.covers("X-02")
 def test_x_02_a_session_is_named_by_its_first_report_and_the_transaction_is_an_attribute() -> None:
     started = Heeded(start("abc")).one(SessionStarted)
     assert (started.session, started.transaction) == (session_of("abc"), "1")
 
 
+@pytest.mark.covers("C-050")
 def test_c_050_a_start_repeated_under_the_same_message_id_gets_the_same_answer() -> None:
     log = Heeded(start(), decision())
     assert log.hear(start("again")) == [
@@ -134,6 +139,7 @@ def test_c_050_a_start_repeated_under_the_same_message_id_gets_the_same_answer()
     ]
 
 
+@pytest.mark.covers("C-051", "C-081", "X-10")
 def test_c_051_a_start_repeated_over_another_gateway_is_the_same_start() -> None:
     """Also C-081 and X-10: the first answer was lost with its gateway."""
     log = Heeded(start(), decision())
@@ -142,6 +148,7 @@ def test_c_051_a_start_repeated_over_another_gateway_is_the_same_start() -> None
     assert len(log.all(SessionStarted)) == 1
 
 
+@pytest.mark.covers("X-10")
 def test_x_10_a_start_repeated_before_the_decision_is_answered_with_the_first() -> None:
     log = Heeded(start(), start("again", message_id='"n"'))
     answers = [event for event in log.hear(decision()) if isinstance(event, StartAnswered)]
@@ -149,12 +156,14 @@ def test_x_10_a_start_repeated_before_the_decision_is_answered_with_the_first() 
     assert kinds(log.hear(decision("again", "ConcurrentTx"))) == []
 
 
+@pytest.mark.covers("X-10")
 def test_x_10_a_decision_on_the_repetition_serves_both() -> None:
     log = Heeded(start(), decision("again", "Blocked"), start("again"))
     assert [answer.info.status for answer in log.all(StartAnswered)] == ["Blocked", "Blocked"]
     assert kinds(log.hear(decision())) == []
 
 
+@pytest.mark.covers("C-052")
 def test_c_052_a_start_repeated_after_the_stop_leaves_the_session_closed() -> None:
     log = Heeded(start(), decision(), stop())
     events = log.hear(start("again"))
@@ -162,6 +171,7 @@ def test_c_052_a_start_repeated_after_the_stop_leaves_the_session_closed() -> No
     assert log.state.open == ()
 
 
+@pytest.mark.covers("X-10")
 @pytest.mark.parametrize("status", ["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"])
 def test_x_10_a_start_repeated_long_after_its_session_is_forgotten_is_answered_as_at_first(status: TokenStatus) -> None:
     log = Heeded(start(), decision(status=status), stop())
@@ -173,6 +183,7 @@ def test_x_10_a_start_repeated_long_after_its_session_is_forgotten_is_answered_a
     assert (answer.transaction, answer.info) == ("1", TokenInfo(status))
 
 
+@pytest.mark.covers("X-10")
 def test_x_10_an_answer_owed_to_a_forgotten_session_stays_owed() -> None:
     log = Heeded(start(transaction=TransactionId("station's own")), decision(), stop(transaction="station's own"))
     for n in range(400):
@@ -181,12 +192,14 @@ def test_x_10_an_answer_owed_to_a_forgotten_session_stays_owed() -> None:
     assert kinds(log.hear(start("again"))) == ["StartRepeated", "AnswerOwed"]
 
 
+@pytest.mark.covers("C-053")
 def test_c_053_a_start_repeated_with_its_id_tag_in_another_case_is_the_same_start() -> None:
     """The token's id is that of the folded uid; what is shown of the uid does not count."""
     log = Heeded(start(masked_uid="04A1..."), decision())
     assert kinds(log.hear(start("again", masked_uid="04a1..."))) == ["StartRepeated", "StartAnswered"]
 
 
+@pytest.mark.covers("C-054")
 def test_c_054_two_starts_in_the_same_moment_on_two_connectors_are_two_sessions() -> None:
     log = Heeded(start("one", evse=1), start("two", evse=2))
     assert [(e.session, e.transaction) for e in log.all(SessionStarted)] == [
@@ -195,6 +208,7 @@ def test_c_054_two_starts_in_the_same_moment_on_two_connectors_are_two_sessions(
     ]
 
 
+@pytest.mark.covers("C-055", "X-30", "TC_037_3")
 def test_c_055_a_start_with_a_refused_token_is_a_session_all_the_same() -> None:
     """X-30, TC_037_3: energy may flow until the station stops."""
     log = Heeded(start(), decision(status="Invalid"), meters(reading(1500)), stop(reason="DeAuthorized"))
@@ -213,6 +227,7 @@ def test_a_car_that_is_gone_when_its_token_is_decided_on_is_not_charging() -> No
     assert (log.all(ChargingBegan, ChargingOver), log.one(StartAnswered)) == ([], ANSWERED)
 
 
+@pytest.mark.covers("X-40")
 def test_x_40_a_start_told_late_is_marked_offline() -> None:
     assert Heeded(start(offline=True)).one(SessionStarted).offline
 
@@ -248,6 +263,7 @@ def test_a_call_with_an_outlandish_message_id_is_left_to_the_gateway() -> None:
 # ---- one car per connector (X-20) ------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("C-059", "X-20", "X-23")
 def test_c_059_a_new_start_on_a_busy_connector_ends_the_old_session_and_its_stop_corrects_it() -> None:
     """X-20, X-23."""
     log = Heeded(start(), decision(), meters(reading(1500)))
@@ -260,11 +276,13 @@ def test_c_059_a_new_start_on_a_busy_connector_ends_the_old_session_and_its_stop
     assert [session.id for session in log.state.open] == [session_of("new")]
 
 
+@pytest.mark.covers("X-20")
 def test_x_20_without_a_sample_the_energy_of_the_old_session_is_unknown() -> None:
     presumed = Heeded(start(), start("new", minutes=30)).one(SessionPresumedEnded)
     assert (presumed.meter_wh, presumed.energy_wh) == (1000, None)
 
 
+@pytest.mark.covers("X-20")
 def test_x_20_a_start_reported_late_does_not_end_the_session_that_came_after_it() -> None:
     log = Heeded(start("later", minutes=30), decision("later"))
     log.hear(start("earlier", minutes=0))
@@ -283,6 +301,7 @@ def test_a_station_with_too_many_open_sessions_loses_sight_of_the_oldest() -> No
 # ---- the stop came first (X-14) --------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("C-058", "X-14")
 def test_c_058_a_stop_heard_before_its_start_is_paired_with_it() -> None:
     """X-14: the session's id is of its first report, the stop."""
     log = Heeded(stop(transaction="-1", token=CARD, reason="PowerLoss"))
@@ -299,17 +318,20 @@ def test_c_058_a_stop_heard_before_its_start_is_paired_with_it() -> None:
     assert kinds(log.hear(stop("again too", transaction="-1", token=CARD))) == ["StopRepeated", "AnswerOwed"]
 
 
+@pytest.mark.covers("X-14")
 def test_x_14_a_start_that_does_not_fit_the_stop_is_a_session_of_its_own() -> None:
     for other in (start(minutes=61), start(token=OTHER), start(meter_wh=8001)):
         log = Heeded(stop(transaction="-1", token=CARD))
         assert kinds(log.hear(other)) == ["SessionStarted", "AnswerOwed"]
 
 
+@pytest.mark.covers("X-14")
 def test_x_14_a_start_that_fits_two_stops_is_paired_with_neither() -> None:
     log = Heeded(stop("one", transaction="-1"), stop("two", transaction="-1", minutes=61))
     assert kinds(log.hear(start())) == ["SessionStarted", "AnswerOwed"]
 
 
+@pytest.mark.covers("X-14")
 def test_x_14_a_pair_without_registers_has_no_energy() -> None:
     log = Heeded(stop(transaction="-1", meter_wh=None), start(meter_wh=None))
     ended = log.one(SessionEnded)
@@ -331,6 +353,7 @@ def test_energy_counts_from_the_start_whoever_decided() -> None:
     assert log.one(EnergyDelivered).energy_wh == 700
 
 
+@pytest.mark.covers("X-10")
 def test_x_10_a_start_repeated_in_another_time_zone_is_the_same_start() -> None:
     log = Heeded(start(), decision())
     in_oslo = replace(start().event, at=NOON.astimezone(timezone(timedelta(hours=1))))

@@ -19,7 +19,7 @@ from contracts.sessions import (
 from contracts.stations import Sample
 from services.sessions import domain
 from services.sessions.heard import Heard
-from services.sessions.state import ENDED
+from services.sessions.state import ENDED, MARKS
 from tests.given import given
 from tests.sessions.says import (
     ACME,
@@ -55,6 +55,7 @@ STARTED = SessionStarted(
 )
 
 
+@pytest.mark.covers("M-05", "X-45")
 def test_m_05_a_stop_ends_the_session_with_all_its_energy() -> None:
     """X-45: the registers at the start and the stop say how much."""
     assert given(domain, STARTED).when(stop()) == [
@@ -79,12 +80,14 @@ def test_the_end_of_a_session_says_that_nobody_charges_any_more() -> None:
     assert log.one(ChargingOver).session == log.one(ChargingBegan).session == session_of("start")
 
 
+@pytest.mark.covers("C-056")
 def test_c_056_a_repeated_stop_changes_nothing() -> None:
     log = Heeded(start(), stop())
     repeated = only(log.hear(stop("again")), StopRepeated)
     assert (repeated.session, repeated.differs, repeated.report) == (session_of("start"), False, "again")
 
 
+@pytest.mark.covers("C-056", "X-11")
 def test_c_056_the_first_of_two_differing_stops_counts() -> None:
     """X-11: both are in the log."""
     log = Heeded(start(), stop())
@@ -92,12 +95,14 @@ def test_c_056_the_first_of_two_differing_stops_counts() -> None:
     assert (repeated.differs, repeated.meter_wh) == (True, 9000)
 
 
+@pytest.mark.covers("X-11")
 def test_x_11_the_data_of_a_repeated_stop_is_not_taken_twice() -> None:
     log = Heeded(start(), stop(readings=[reading(7000)]))
     log.hear(stop("again", readings=[reading(7000)]))
     assert len(log.all(ReadingsTaken)) == 1
 
 
+@pytest.mark.covers("X-11")
 def test_x_11_a_repeated_stop_without_a_register_does_not_differ() -> None:
     log = Heeded(start(), meters(reading(2000)), stop(meter_wh=None))
     assert not only(log.hear(stop("again", meter_wh=None)), StopRepeated).differs
@@ -107,6 +112,7 @@ def test_a_record_heard_twice_is_heard_once() -> None:
     assert Heeded(start(), stop()).hear(stop()) == []
 
 
+@pytest.mark.covers("X-11")
 def test_x_11_a_stop_said_again_long_after_waits_in_no_quarantine() -> None:
     """Its session has been forgotten, but not that it was stopped."""
     log = Heeded()
@@ -118,6 +124,7 @@ def test_x_11_a_stop_said_again_long_after_waits_in_no_quarantine() -> None:
     assert (repeated.session, repeated.differs, repeated.meter_wh) == (session_of("start 1"), False, 1009)
 
 
+@pytest.mark.covers("X-23")
 @pytest.mark.parametrize("guess", [start(), stop("swapped", transaction="-1", meter_wh=3000, minutes=30)])
 def test_x_23_a_stop_that_names_its_session_counts_instead_of_a_guess(guess: Heard[Any]) -> None:
     """Whether the session was matched with a stop that came after it, or paired with one that came before."""
@@ -129,23 +136,27 @@ def test_x_23_a_stop_that_names_its_session_counts_instead_of_a_guess(guess: Hea
     assert kinds(log.hear(stop("again", meter_wh=9000))) == ["StopRepeated"], "the first that names it counts"
 
 
+@pytest.mark.covers("X-23")
 def test_x_23_a_guess_that_was_right_is_left_as_it_is() -> None:
     log = Heeded(start(), stop("guessed", transaction="-1"))
     assert kinds(log.hear(stop())) == ["StopRepeated"]
 
 
+@pytest.mark.covers("X-11")
 def test_x_11_the_real_stop_of_a_corrected_session_counts_once() -> None:
     log = Heeded(start(), start("new", minutes=90), stop())
     assert isinstance(log.events[-1], SessionCorrected)
     assert kinds(log.hear(stop("again"))) == ["StopRepeated"]
 
 
+@pytest.mark.covers("X-12")
 @pytest.mark.parametrize("transaction", ["1", "1073741999"])
 def test_x_12_a_session_is_found_by_any_of_its_ids(transaction: str) -> None:
     log = Heeded(start(), undecided())
     assert only(log.hear(stop(transaction=transaction)), SessionEnded).session == session_of("start")
 
 
+@pytest.mark.covers("C-057", "X-12")
 @pytest.mark.parametrize("transaction", ["-1", "0", "4711", "", "9223372036854775807", "9" * 500])
 def test_c_057_a_stop_with_no_id_of_ours_ends_the_one_session_that_fits(transaction: str) -> None:
     """X-12."""
@@ -154,6 +165,7 @@ def test_c_057_a_stop_with_no_id_of_ours_ends_the_one_session_that_fits(transact
     assert ended.transaction == transaction
 
 
+@pytest.mark.covers("C-057")
 def test_c_057_a_stop_that_fits_two_sessions_waits_in_quarantine() -> None:
     log = Heeded(start("one", evse=1), start("two", evse=2))
     quarantined = only(log.hear(stop(transaction="-1")), SessionQuarantined)
@@ -161,6 +173,7 @@ def test_c_057_a_stop_that_fits_two_sessions_waits_in_quarantine() -> None:
     assert len(log.state.open) == 2
 
 
+@pytest.mark.covers("C-057")
 def test_c_057_a_stop_that_fits_nothing_waits_in_quarantine_with_its_energy() -> None:
     (quarantined,) = given(domain).when(stop(transaction="-1", reason="Rejected"))
     assert quarantined == SessionQuarantined(
@@ -176,21 +189,25 @@ def test_c_057_a_stop_that_fits_nothing_waits_in_quarantine_with_its_energy() ->
     )
 
 
+@pytest.mark.covers("X-12")
 def test_x_12_a_session_that_began_later_or_higher_or_with_another_token_does_not_fit() -> None:
     for other in (start(minutes=61), start(meter_wh=8001), start(token=OTHER)):
         assert "SessionQuarantined" in kinds(Heeded(other).hear(stop(transaction="-1", token=CARD)))
 
 
+@pytest.mark.covers("X-12")
 def test_x_12_the_token_of_a_stop_tells_two_sessions_apart() -> None:
     log = Heeded(start("one", evse=1), start("two", evse=2, token=OTHER))
     assert only(log.hear(stop(transaction="0", token=OTHER)), SessionEnded).session == session_of("two")
 
 
+@pytest.mark.covers("X-12")
 def test_x_12_registers_that_nobody_named_rule_nothing_out() -> None:
     assert kinds(Heeded(start(meter_wh=None)).hear(stop(transaction="0"))) == ["SessionEnded"]
     assert kinds(Heeded(start()).hear(stop(transaction="0", meter_wh=None))) == ["SessionEnded"]
 
 
+@pytest.mark.covers("X-12")
 def test_x_12_a_stop_without_an_id_said_again_is_still_the_same_stop() -> None:
     log = Heeded(start(), stop(transaction="-1"), start("new", minutes=30, evse=2))
     assert kinds(log.hear(stop("again", transaction="-1"))) == ["StopRepeated"]
@@ -214,16 +231,19 @@ def test_a_session_presumed_ended_is_not_ended_by_a_stop_without_its_id() -> Non
     assert kinds(log.hear(stop(transaction="-1"))) == ["SessionQuarantined"]
 
 
+@pytest.mark.covers("X-24")
 def test_x_24_a_stop_is_never_refused_whatever_was_decided_on_its_token() -> None:
     log = Heeded(start(), decision("stop", "Invalid", purpose="stop"), stop(token=OTHER))
     assert log.one(SessionEnded).energy_wh == 7000
 
 
+@pytest.mark.covers("X-33")
 def test_x_33_the_token_of_a_stop_may_be_another_and_both_are_recorded() -> None:
     log = Heeded(start(), stop(token=OTHER))
     assert (log.one(SessionStarted).token, log.one(SessionEnded).token) == (CARD, OTHER)
 
 
+@pytest.mark.covers("X-26")
 @pytest.mark.parametrize("reason", ["Rejected", "Timeout", "EVDisConnected", ""])
 def test_x_26_a_reason_that_is_none_of_ocpps_is_other_and_kept(reason: str) -> None:
     ended = only(Heeded(start()).hear(stop(reason=reason)), SessionEnded)
@@ -238,33 +258,39 @@ def test_a_stop_before_its_start_by_the_stations_clock_says_so() -> None:
 # ---- energy (X-45) ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("C-063", "X-45")
 def test_c_063_a_register_that_went_back_says_nothing_of_the_energy() -> None:
     """X-45."""
     ended = only(Heeded(start()).hear(stop(meter_wh=900)), SessionEnded)
     assert (ended.meter_wh, ended.energy_wh, ended.flags) == (900, None, ("meter_went_back", "review"))
 
 
+@pytest.mark.covers("X-45")
 def test_x_45_a_stop_below_the_last_sample_says_so() -> None:
     ended = only(Heeded(start(), meters(reading(5000))).hear(stop(meter_wh=4990)), SessionEnded)
     assert (ended.energy_wh, ended.flags) == (3990, ("below_last_register",))
 
 
+@pytest.mark.covers("X-45")
 def test_x_45_without_a_register_at_the_stop_the_last_sample_counts() -> None:
     ended = only(Heeded(start(), meters(reading(5000))).hear(stop(meter_wh=-1)), SessionEnded)
     assert (ended.meter_wh, ended.energy_wh, ended.flags) == (5000, 4000, ("meter_stop_missing",))
 
 
+@pytest.mark.covers("X-45")
 def test_x_45_without_any_register_after_the_start_nobody_knows_the_energy() -> None:
     ended = only(Heeded(start()).hear(stop(meter_wh=None)), SessionEnded)
     assert (ended.meter_wh, ended.energy_wh, ended.flags) == (None, None, ("meter_stop_missing",))
 
 
+@pytest.mark.covers("X-45")
 def test_x_45_without_a_register_at_the_start_the_first_sample_counts() -> None:
     log = Heeded(start(meter_wh=None), meters(reading(5000)))
     ended = only(log.hear(stop()), SessionEnded)
     assert (ended.energy_wh, ended.flags) == (3000, ("meter_start_missing",))
 
 
+@pytest.mark.covers("X-45")
 def test_x_45_the_data_of_the_stop_fills_in_missing_registers() -> None:
     data = [
         reading(wh(2000, context="Transaction.Begin"), minutes=0),
@@ -278,6 +304,7 @@ def test_x_45_the_data_of_the_stop_fills_in_missing_registers() -> None:
 # ---- transactionData (X-41) ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("C-068", "X-41")
 def test_c_068_a_sample_in_the_stop_that_came_as_meter_values_is_taken_once() -> None:
     """X-41."""
     log = Heeded(start(), meters(reading(1500, minutes=1), reading(2000, minutes=2)))
@@ -287,12 +314,27 @@ def test_c_068_a_sample_in_the_stop_that_came_as_meter_values_is_taken_once() ->
     assert (taken.session, taken.transaction, taken.evse, taken.connector) == (session_of("start"), "1", 1, 1)
 
 
+@pytest.mark.covers("X-41")
 def test_x_41_another_series_in_the_stop_is_taken() -> None:
     log = Heeded(start(), meters(reading(1500, minutes=1)))
     begin, power = wh(1000, context="Transaction.Begin"), Sample("7", "Power.Active.Import", "kW")
     events = log.hear(stop(readings=[reading(begin, minutes=0), reading(1500, power, minutes=1)]))
     watts = Sample("7000", "Power.Active.Import", "W")
     assert only(events, ReadingsTaken).readings == (reading(begin, minutes=0), reading(watts, minutes=1))
+
+
+@pytest.mark.covers("C-068", "X-41")
+def test_x_41_a_sample_in_the_stop_that_could_not_be_sent_when_it_was_measured_is_taken() -> None:
+    log = Heeded(start(), meters(reading(1500, minutes=1)), meters(reading(2500, minutes=3), report="later"))
+    data = [reading(1500, minutes=1), reading(2000, minutes=2), reading(2500, minutes=3)]
+    assert only(log.hear(stop(readings=data)), ReadingsTaken).readings == (reading(2000, minutes=2),)
+
+
+def test_x_41_where_not_all_samples_are_remembered_what_is_older_counts_as_heard() -> None:
+    log = Heeded(start())
+    for n in range(MARKS + 1):
+        log.hear(meters(reading(1500 + n, minutes=n + 1), report=f"m {n}"))
+    assert kinds(log.hear(stop(minutes=500, readings=[reading(1400, minutes=0.5)]))) == ["SessionEnded"]
 
 
 def test_a_stop_whose_samples_are_all_known_takes_nothing() -> None:

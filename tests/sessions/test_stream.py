@@ -11,13 +11,23 @@ from chassis import kafka as kafka_
 from chassis.kafka import Log, TopicPartition, full
 from chassis.loop import Loop
 from chassis.settings import Settings
+from contracts.commands import End
 from contracts.event import Event, SiteId
 from contracts.gateways import StartAnswered
 from contracts.reference import Site, Station
-from contracts.sessions import ChargingBegan, EnergyDelivered, ReadingsTaken, SessionEnded, SessionStarted
+from contracts.sessions import (
+    Account,
+    ChargingBegan,
+    EnergyDelivered,
+    ReadingsTaken,
+    SessionEnded,
+    SessionPresumedEnded,
+    SessionStarted,
+)
 from contracts.topics import (
     AUTHORIZATIONS,
     CHARGING,
+    COMMANDS,
     GATEWAYS,
     READINGS,
     REGISTRY,
@@ -27,7 +37,8 @@ from contracts.topics import (
     Topic,
 )
 from services.sessions import worker
-from tests.sessions.says import ACME, NOON, STATION, decision, meters, reading, start, stop
+from tests.sessions.says import ACME, NOON, STATION, at, decision, meters, reading, session_of, start, stop
+from tests.sessions.test_repairs import asked
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -102,3 +113,27 @@ async def test_a_session_from_start_to_stop(settings: Settings, log: Log, sessio
     assert isinstance(delivered, EnergyDelivered)
     assert isinstance(ended, SessionEnded)
     assert (delivered.energy_wh, ended.energy_wh) == (500, 7000)
+
+
+async def test_a_repair_that_somebody_asks_for_is_done(settings: Settings, log: Log, sessions: Loop) -> None:
+    await say(log, STATIONS, start().event, "start")
+    await heard(settings, SESSIONS, SessionStarted)
+    await say(log, COMMANDS, asked(session_of("start"), End(at(30), 3000)).event, "repair")
+    events = await heard(settings, SESSIONS, SessionEnded)
+    assert [type(event).__name__ for event in events[-2:]] == ["SessionRepaired", "SessionEnded"]
+    assert isinstance(events[-1], SessionEnded)
+    assert (events[-1].energy_wh, events[-1].account) == (
+        2000,
+        Account(delivered_wh=2000, attributed_wh=2000, site=SiteId("oslo"), time_zone="Europe/Oslo", register_wh=3000),
+    )
+
+
+async def test_a_session_of_which_nothing_was_heard_for_days_is_over_when_its_time_has_come(
+    settings: Settings, log: Log, sessions: Loop
+) -> None:
+    """Its deadline is a week after it was heard of: here that was long ago, by the record's own time."""
+    await log.append(STATIONS, start().event, id="start", source="/test", timeout=30, recorded_at=NOON)
+    (presumed,) = (
+        e for e in await heard(settings, SESSIONS, SessionPresumedEnded) if isinstance(e, SessionPresumedEnded)
+    )
+    assert (presumed.reason, presumed.at) == ("Silent", NOON)

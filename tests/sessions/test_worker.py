@@ -45,6 +45,7 @@ def test_what_the_directory_does_not_know_is_left_open(things: Any, site: str | 
     assert (heard.site, heard.time_zone) == (site, zone)
 
 
+@pytest.mark.covers("X-40")
 @pytest.mark.parametrize(("minutes", "offline"), [(2, False), (2.01, True), (-60, False)])
 def test_x_40_what_is_recorded_two_minutes_late_was_offline(minutes: float, offline: bool) -> None:
     assert regarded(start(), minutes).offline is offline
