@@ -74,8 +74,23 @@ debian = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "instal
 check: lint test ## what must be green before a commit
 
 .PHONY: bench
-bench: install ## measure, each beside a floor taken in the same run
-	@for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+bench: install ## measure, each beside a floor taken in the same run (ONLY=gateway,memory: some)
+	@$(BIN)/python -m benchmarks --only "$(ONLY)"
+
+.PHONY: load
+load: install ## let simulated stations charge against `make run` (STATIONS=50 RATE= PROFILE=closed SECONDS=30 SEED=1 URL=)
+	@$(BIN)/python -m benchmarks.load $(foreach each,STATIONS RATE PROFILE SECONDS SEED URL,$(call flag,$(each)))
+
+.PHONY: torture
+torture: install ## 200 stations charge while everything is killed again and again; nothing may be lost (SEED=)
+	@$(BIN)/python -m tests.torture $(call flag,SEED) $(call flag,STATIONS) $(call flag,SECONDS)
+
+flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
+
+.PHONY: retranslate
+retranslate: install ## what today's gateway rules make of every frame in the log of `make run`, where that is something else
+	@VOLTSTREAM_PARTITIONS=$${VOLTSTREAM_PARTITIONS:-4} VOLTSTREAM_SECRET=$${VOLTSTREAM_SECRET:-$$(cat .voltstream/secret)} \
+		$(BIN)/python -m services.gateway retranslate
 
 .PHONY: contracts
 contracts: .venv/installed ## write contracts/schema from the code

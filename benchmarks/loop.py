@@ -1,23 +1,19 @@
-"""How many records the exactly-once loop takes through rules per CPU-second, beside a bare aiokafka copy in transactions.
+"""How many records the exactly-once loop takes through rules per CPU-second, beside a bare aiokafka copy in transactions."""
 
-`python benchmarks/loop.py`: starts a Kafka of its own.
-"""
-
-import argparse
 import asyncio
+import gc
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from time import process_time
-from typing import Any, cast
+from typing import cast
+from uuid import uuid4
 
-import uvloop
 from msgspec import Struct
 
-from chassis import kafka, logs
-from chassis.broker import build
+from benchmarks.harness import Figure, Ground, Mark, compared
+from chassis import kafka
+from chassis.broker import Broker
 from chassis.kafka import Log, TopicPartition, full
 from chassis.loop import Loop
 from chassis.settings import Settings
@@ -28,7 +24,7 @@ from contracts.stations import Frame, MetersRead, Reading, Sample
 from contracts.topics import SESSIONS, STATIONS
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-STATIONS_AT_ONCE, BATCH = 500, 500
+STATIONS_AT_ONCE, BATCH, RECORDS = 500, 500, 30_000
 
 
 class Counted(Struct, frozen=True, tag=True):
@@ -130,41 +126,23 @@ async def through_the_loop(settings: Settings, records: int) -> None:
     await running
 
 
-async def measured(
-    bootstrap: str, prefix: str, records: int, work: Callable[[Settings, int], Awaitable[None]]
-) -> float:
+async def measured(broker: Broker, records: int, work: Callable[[Settings, int], Awaitable[None]]) -> float:
     """Return records per CPU-second of this process."""
-    settings = Settings(kafka=bootstrap, topic_prefix=prefix, partitions=4)
+    settings = Settings(kafka=broker.bootstrap, topic_prefix=f"b{uuid4().hex[:8]}.", partitions=4)
     await kafka.create_topics(settings)
     await fill(settings, records)
+    gc.collect()
     before = process_time()
     await work(settings, records)
     return records / (process_time() - before)
 
 
-async def measure(records: int, runs: int) -> None:
-    logs.setup("benchmark", level="error")
-    with tempfile.TemporaryDirectory() as folder:
-        async with build(Path(folder)) as broker:
-            found: dict[str, list[float]] = {"bare copy": [], "loop": []}
-            works: dict[str, Any] = {"bare copy": bare_copy, "loop": through_the_loop}
-            for run in range(runs):
-                for name, work in works.items():
-                    found[name].append(await measured(broker.bootstrap, f"{name[:4]}{run}.", records, work))
-    floor = sorted(found["bare copy"])[runs // 2]
-    print(f"{'records per CPU-second':<24}{'median':>10}{'ratio':>8}{'spread':>18}")
-    for name, rates in found.items():
-        median = sorted(rates)[runs // 2]
-        print(f"{name:<24}{median:>10,.0f}{median / floor:>8.2f}{min(rates):>9,.0f}-{max(rates):,.0f}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=40_000)
-    parser.add_argument("--runs", type=int, default=3)
-    options = parser.parse_args()
-    uvloop.run(measure(options.records, options.runs))
-
-
-if __name__ == "__main__":
-    main()
+async def measure(ground: Ground) -> list[Figure]:
+    """Return records per CPU-second through the loop, beside a bare transactional copy of the same records."""
+    async with ground.kafka() as broker:
+        floors, ours = await ground.alternate(
+            lambda: measured(broker, RECORDS, bare_copy),
+            lambda: measured(broker, RECORDS, through_the_loop),
+            "records per CPU-second",
+        )
+    return [compared("loop", "records per CPU-second", ours, floors, Mark(at_least=0.40))]

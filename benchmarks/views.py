@@ -1,22 +1,18 @@
-"""How fast views takes sessions in, beside bare SQLAlchemy upserts of rows of the same shape.
+"""How fast views takes sessions in, beside bare SQLAlchemy upserts of rows of the same shape."""
 
-`python benchmarks/views.py [ADDRESS]`: an empty database; without it, SQLite in a temporary folder.
-"""
-
-import argparse
-import asyncio
 import gc
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import perf_counter
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from benchmarks.harness import Figure, Ground, Mark, compared
 from chassis import sql
 from chassis.kafka import Chunk, Record
 from chassis.settings import Settings
@@ -26,9 +22,9 @@ from contracts.cloudevents import Attributes, to_headers
 from contracts.event import SessionId, SiteId, StationId, TenantId, TokenId, TransactionId
 from contracts.sessions import EnergyDelivered, SessionAuthorized, SessionEnded, SessionEvent, SessionStarted
 from contracts.topics import SESSIONS
-from services.views import rows, store, worker
+from services.views import rows, worker
 
-SESSIONS_AT_ONCE, DELIVERIES, BATCH = 2_500, 17, 2_000
+SESSIONS_AT_ONCE, DELIVERIES, BATCH, EVENTS = 2_500, 17, 2_000, 50_000
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -36,7 +32,7 @@ def history(first: int) -> Iterator[SessionEvent]:
     """Yield all events of sessions that go on at the same time."""
     whose: list[Any] = [
         {
-            "tenant": TenantId("north"),
+            "tenant": TenantId("default"),
             "station": StationId(f"station-{number % 5000}"),
             "session": SessionId(str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128))),
         }
@@ -110,32 +106,35 @@ def as_rows(chunks: list[Chunk]) -> list[rows.Row]:
     return every
 
 
-async def measure(address: str, events: int) -> None:
-    engine = sql.build(Settings(sql=SecretStr(address)))
+async def fresh(folder: Path) -> AsyncEngine:
+    """Return an empty SQLite database with today's tables."""
+    file = folder / f"{uuid4().hex}.sqlite"
+    engine = sql.build(Settings(sql=SecretStr(f"sqlite+aiosqlite:///{file}")))
     await sql.until_there(engine, patience=30)
     await sql.migrate(engine, worker.MIGRATIONS, tables.REVISION)
-    chunks = batches(events)
+    return engine
+
+
+async def measure(ground: Ground) -> list[Figure]:
+    """Return events per second that views takes in, beside bare upserts of the same rows by SQLAlchemy."""
+    chunks = batches(EVENTS)
     whole = as_rows(chunks)
     gc.collect()
     gc.freeze()  # a service does not hold the whole log in memory
-    floor = await bare(engine, whole)
-    async with sql.writing(engine) as connection:
-        await store.empty(connection)
-    rate = await taken_in(engine, chunks)
-    print(f"{engine.dialect.name:<12}{'per second':>12}{'ratio':>8}")
-    print(f"{'bare upserts':<12}{floor:>12,.0f}{1:>8.2f}")
-    print(f"{'views':<12}{rate:>12,.0f}{rate / floor:>8.2f}")
-    await engine.dispose()
 
+    async def floor() -> float:
+        engine = await fresh(ground.folder)
+        try:
+            return await bare(engine, whole)
+        finally:
+            await engine.dispose()
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("address", nargs="?", help="sqlite+aiosqlite:///FILE or postgresql+asyncpg://...")
-    parser.add_argument("--events", type=int, default=100_000)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(options.address or f"sqlite+aiosqlite:///{folder}/views.sqlite", options.events))
+    async def ours() -> float:
+        engine = await fresh(ground.folder)
+        try:
+            return await taken_in(engine, chunks)
+        finally:
+            await engine.dispose()
 
-
-if __name__ == "__main__":
-    main()
+    floors, measured = await ground.alternate(floor, ours, "upserts/s")
+    return [compared("views", "upserts/s (SQLite)", measured, floors, Mark(at_least=0.5))]

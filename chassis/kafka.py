@@ -1,13 +1,15 @@
 """Kafka: the only module that knows aiokafka."""
 
 import asyncio
-import os
+import random
 import ssl
 import zlib
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -29,6 +31,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from chassis import clock, metrics
 from chassis.copies import Copies, Copy, Whole
@@ -36,7 +39,7 @@ from chassis.errors import SaysWhatToDo
 from chassis.logs import log
 from chassis.progress import PROGRESS
 from chassis.settings import Settings
-from contracts.cloudevents import Attributes, Unreadable, from_headers, to_headers
+from contracts.cloudevents import Attributes, Common, Unreadable, from_headers
 from contracts.event import Event, Message
 from contracts.topics import CATALOGUE, DECIDERS, Topic
 
@@ -57,6 +60,12 @@ __all__ = [
 MIB = 1 << 20
 RECORD_LIMIT = 4 * MIB
 """Of a record's bytes: a frame of 1 MiB stands in its report twice, as it came and as what it says."""
+COMPRESSION = "zstd"
+"""A third of lz4's cost, which aiokafka runs at its highest level, and a third of its bytes."""
+MOST_BESIDES = 4096
+"""What a record's key and headers need at most besides its value."""
+MOST_BATCHES = 64
+"""So many wait for a partition, should Kafka be away, before no more is taken."""
 DAY_MS = 86_400_000
 PARKED_DAYS = 90
 REQUEST_TIMEOUT_MS = 15_000
@@ -138,7 +147,7 @@ def transactional_producer(settings: Settings, transactional_id: str) -> AIOKafk
         retry_backoff_ms=4,  # Kafka 4 refuses for a moment, while the last transaction's marker is written
         max_batch_size=MIB,
         max_request_size=RECORD_LIMIT + MIB,  # what is put aside carries more headers than when it came
-        compression_type="lz4",
+        compression_type=COMPRESSION,
     )
 
 
@@ -352,8 +361,57 @@ async def check_topics(settings: Settings, names: Iterable[str]) -> None:
 
 def new_traceparent() -> str:
     """Return the start of a trace (W3C Trace Context)."""
-    random = os.urandom(24).hex()
-    return f"00-{random[:32]}-{random[32:]}-01"
+    return f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
+
+
+@cache
+def _kind(event: type[Event]) -> bytes:
+    return f"voltstream.{event.__name__}".encode()
+
+
+Settled = Callable[[int, BaseException | None], None]
+"""Told of a record once: its offset, or why it failed. Must not raise: others in the batch wait for theirs."""
+
+
+class _Batch:
+    """Records of one partition that go to Kafka together."""
+
+    __slots__ = ("builder", "due", "settled")
+
+    def __init__(self, builder: BatchBuilder, due: float) -> None:
+        self.builder, self.due = builder, due
+        self.settled: list[Settled] = []
+
+    def settle(self, first: int) -> None:
+        """It is in Kafka for good, its first record at this offset."""
+        for offset, settled in enumerate(self.settled, first):
+            settled(offset, None)
+
+    def fail(self, error: BaseException) -> None:
+        for settled in self.settled:
+            settled(-1, error)
+
+
+class Lane:
+    """What goes to one partition, in order: one batch is on its way, and what is said meanwhile makes up the next."""
+
+    __slots__ = ("counter", "name", "partition", "task", "waiting")
+
+    def __init__(self, topic: Topic[Any], name: str, partition: int) -> None:
+        self.name, self.partition = name, partition
+        self.counter = metrics.EVENTS_PRODUCED.labels(topic.name)
+        self.waiting: deque[_Batch] = deque()
+        self.task: asyncio.Task[None] | None = None
+
+
+class Address:
+    """Where the events of one key go, and what all their records have in common."""
+
+    __slots__ = ("common", "key", "lane", "topic")
+
+    def __init__(self, topic: Topic[Any], key: bytes, source: str, lane: Lane) -> None:
+        self.topic, self.key, self.lane = topic, key, lane
+        self.common = Common(source, key.decode())
 
 
 class Log:
@@ -362,11 +420,17 @@ class Log:
     It outlives any absence of Kafka. A record whose append was given up may still land when Kafka is back. Where a record
     fails for good, the numbers by which Kafka tells repetitions no longer fit and all later ones would fail as well: then the
     producer is replaced by a new one.
+
+    Records are put into batches here, a batch of each partition at a time, because aiokafka's own way costs a future and
+    two calls of the event loop for each record.
     """
 
     def __init__(self, settings: Settings, *, linger_ms: int = 5) -> None:
-        self._settings, self._linger_ms = settings, linger_ms
+        self._settings, self._linger_s = settings, linger_ms / 1000
         self._producer = self._build()
+        self._loop = asyncio.get_running_loop()
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._departure: asyncio.TimerHandle | None = None
         self._mending: asyncio.Task[None] | None = None
         self._stopped = False
 
@@ -375,10 +439,9 @@ class Log:
             **connection(self._settings),
             enable_idempotence=True,
             acks="all",
-            max_batch_size=MIB,  # with the default, the waiters of a full batch all wake at once
+            max_batch_size=MIB,
             max_request_size=RECORD_LIMIT,
-            linger_ms=self._linger_ms,
-            compression_type="lz4",
+            compression_type=COMPRESSION,
             retry_backoff_ms=20,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
@@ -393,54 +456,112 @@ class Log:
         if self._mending:
             self._mending.cancel()
             await asyncio.wait([self._mending])
-        await abandoned(self._producer, patience=patience)
+        self._depart()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._emptied()
+        await abandoned(self._producer, patience=min(patience, 1))
+        await self._emptied()  # what is left fails, as the producer is closed
 
-    async def send(
+    async def _emptied(self) -> None:
+        while tasks := [lane.task for lane in self._lanes.values() if lane.task]:
+            await asyncio.wait(tasks)
+
+    # ---- putting records into batches ----
+
+    def address(self, topic: Topic[Any], key: bytes, source: str, partition: int | None = None) -> Address:
+        """Return where events of `key` go; the partition is the one that Java would choose."""
+        if partition is None:
+            partition = partition_of_key(key, self._settings.partitions)
+        lane = self._lanes.get((topic.name, partition))
+        if lane is None:
+            lane = self._lanes[topic.name, partition] = Lane(topic, full(self._settings, topic.name), partition)
+        return Address(topic, key, source, lane)
+
+    def post(
         self,
-        topic: Topic[E],
-        event: E,
+        address: Address,
+        event: Event,
         *,
         id: str,
-        source: str,
-        traceparent: str | None = None,
-        recorded_at: datetime | None = None,
-    ) -> asyncio.Future[Any]:
-        """Put an event into the next batch; the future is done when it is acknowledged, and nobody need wait for it.
+        traceparent: str | None,
+        recorded_at: datetime,
+        settled: Settled,
+    ) -> None:
+        """Put an event into the next batch; `settled` is told when it is acknowledged, or why it will not be.
 
-        Raises `KafkaError`; among them `MessageSizeTooLargeError` for an event that fits no record (1 MiB).
+        Raises `KafkaError`; among them `MessageSizeTooLargeError` for an event that fits no record (4 MiB).
         """
-        key = topic.key_of(event)
-        attributes = Attributes(
-            id=id,
-            type=f"voltstream.{type(event).__name__}",
-            source=source,
-            subject=key.decode(),
-            time=event.at,
-            recorded_time=recorded_at or clock.now(),
-            traceparent=traceparent,
-        )
-        if self._mending:
-            await asyncio.shield(self._mending)
-        producer = self._producer
+        value = address.topic.encode(event)
+        if value is not None and len(value) > RECORD_LIMIT - MOST_BESIDES:
+            raise MessageSizeTooLargeError(f"an event of {len(value)} bytes fits no record")
+        if self._stopped:
+            raise ProducerClosed
+        lane = address.lane
+        key, headers = address.key, address.common.headers(_kind(type(event)), id, event.at, recorded_at, traceparent)
+        batch = lane.waiting[-1] if lane.waiting else self._begin_batch(lane)
+        if batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:  # it is full
+            batch = self._begin_batch(lane)
+            batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+        batch.settled.append(settled)
+
+    def _begin_batch(self, lane: Lane) -> _Batch:
+        if len(lane.waiting) >= MOST_BATCHES:
+            raise KafkaTimeoutError(f"{MOST_BATCHES} batches wait for {lane.name}, partition {lane.partition}")
+        batch = _Batch(self._producer.create_batch(), self._loop.time() + self._linger_s)
+        lane.waiting.append(batch)
+        if lane.task is None:
+            self._schedule(batch.due)
+        return batch
+
+    # ---- bringing them to Kafka ----
+
+    def _depart(self) -> None:
+        """Send off a batch of each partition where none is on its way: together, so that they share a request."""
+        if self._departure is not None:
+            self._departure.cancel()
+            self._departure = None
+        for lane in self._lanes.values():
+            if lane.waiting and lane.task is None:
+                lane.task = self._loop.create_task(self._carry(lane))
+
+    async def _carry(self, lane: Lane) -> None:
+        batch = lane.waiting.popleft()
         try:
-            future: asyncio.Future[Any] = await producer.send(
-                full(self._settings, topic.name),
-                topic.encode(event),
-                key=key,
-                partition=topic.partition(event) if topic.partition else None,
-                headers=to_headers(attributes),
-            )
+            offset = await self._delivered(lane, batch)
+        except KafkaError as error:
+            batch.fail(error)
+        else:
+            lane.counter.inc(len(batch.settled))
+            batch.settle(offset)
+        finally:
+            lane.task = None
+            if lane.waiting:
+                self._schedule(lane.waiting[0].due)
+
+    def _schedule(self, when: float) -> None:
+        if self._stopped:
+            self._depart()
+        elif self._departure is None:
+            self._departure = self._loop.call_at(when, self._depart)
+
+    async def _delivered(self, lane: Lane, batch: _Batch) -> int:
+        """Return the offset of a batch's first record once Kafka has it for good."""
+        while self._mending:
+            await asyncio.wait([self._mending])
+        producer = self._producer
+        batch.builder.close()
+        try:
+            future = await producer.send_batch(batch.builder, lane.name, partition=lane.partition)
         except KafkaError as error:
             if producer._closed or producer._sender.sender_task.done():  # noqa: SLF001
                 self._mend(producer, error)
             raise
-        future.add_done_callback(lambda done: self._settled(producer, done))
-        metrics.EVENTS_PRODUCED.labels(topic.name).inc()
-        return future
-
-    def _settled(self, producer: AIOKafkaProducer, future: asyncio.Future[Any]) -> None:
-        if not future.cancelled() and (error := future.exception()):
+        try:
+            return int((await future).offset)
+        except KafkaError as error:
             self._mend(producer, error)
+            raise
 
     def _mend(self, producer: AIOKafkaProducer, error: BaseException) -> None:
         if not self._stopped and not self._mending and producer is self._producer:
@@ -455,6 +576,40 @@ class Log:
             self._producer = fresh
         finally:
             self._mending = None
+
+    # ---- one at a time ----
+
+    async def send(
+        self,
+        topic: Topic[E],
+        event: E,
+        *,
+        id: str,
+        source: str,
+        traceparent: str | None = None,
+        recorded_at: datetime | None = None,
+    ) -> asyncio.Future[Place]:
+        """Put an event into the next batch; the future is done when it is acknowledged, and nobody need wait for it.
+
+        Raises `KafkaError`; among them `MessageSizeTooLargeError` for an event that fits no record (4 MiB).
+        """
+        partition = topic.partition(event) if topic.partition else None
+        address = self.address(topic, topic.key_of(event), source, partition)
+        future: asyncio.Future[Place] = self._loop.create_future()
+
+        def settled(offset: int, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(Place(address.lane.partition, offset))
+            else:
+                future.set_exception(error)
+                future.exception()  # looked at, so that nobody need
+
+        self.post(
+            address, event, id=id, traceparent=traceparent, recorded_at=recorded_at or clock.now(), settled=settled
+        )
+        return future
 
     async def append(
         self,
@@ -477,15 +632,13 @@ class Log:
                 future = await self.send(
                     topic, event, id=id, source=source, traceparent=traceparent, recorded_at=recorded_at
                 )
-                # Shielded: giving up waiting must not cancel a batch's future under the producer.
-                done = await asyncio.shield(future)
+                return await future
         except MessageSizeTooLargeError:
             raise
         except TimeoutError as error:
             raise Unavailable(f"Kafka did not acknowledge within {timeout:g} s") from error
         except KafkaError as error:
             raise Unavailable(f"Kafka did not take it: {error!r}") from error
-        return Place(done.partition, done.offset)
 
 
 # ---- reading -------------------------------------------------------------------------------------------------------

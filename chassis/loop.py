@@ -10,6 +10,7 @@ One `Partition` runs per partition number, over that number of every input. What
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack
@@ -299,19 +300,43 @@ class Partition:
 
     async def _read(self) -> list[Record]:
         """Return the next batch: at once if somebody waits for it, else after lingering a little."""
-        consumer, places = self.loop.consumer, self._assigned()
+        places = self._assigned()
         if not places:
             await asyncio.sleep(0.05)
             return []
-        polled = await consumer.getmany(*places, timeout_ms=self._patience_ms(), max_records=MAX_RECORDS)
-        records = self._ordered(polled)
+        records = await self._poll(places, self._patience_ms(), MAX_RECORDS)
         if records and len(records) < MAX_RECORDS and not any(self._awaited(record) for record in records):
-            await asyncio.sleep(LINGER_S)
+            more = await self._linger(places, MAX_RECORDS - len(records))
             if self.stopping.is_set():
                 return []  # they are read again, by whoever comes next: nothing must hold a rebalance up
-            more = self._ordered(await consumer.getmany(*places, max_records=MAX_RECORDS - len(records)))
             records = sorted([*records, *more], key=self._rank)
         return records
+
+    async def _linger(self, places: list[TopicPartition], room: int) -> list[Record]:
+        """Return what comes within a moment, or until somebody waits for an answer."""
+        time, more = asyncio.get_running_loop().time, list[Record]()
+        until = time() + LINGER_S
+        while room > len(more) and (left := until - time()) > 0:
+            came = await self._poll(places, math.ceil(1000 * left), room - len(more))
+            more += came
+            if self.stopping.is_set() or any(self._awaited(record) for record in came):
+                break
+        return more
+
+    async def _poll(self, places: list[TopicPartition], patience_ms: int, room: int) -> list[Record]:
+        """Return what has come. In a rebalance aiokafka would wait for its end, which waits for us: so ours comes first."""
+        polling = asyncio.create_task(
+            self.loop.consumer.getmany(*places, timeout_ms=patience_ms, max_records=room), name="poll"
+        )
+        asked = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait([polling, asked], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+            if not polling.done():
+                polling.cancel()
+        await asyncio.wait([polling])
+        return [] if polling.cancelled() else self._ordered(polling.result())
 
     def _patience_ms(self) -> int:
         if not self._deadlines:
@@ -754,9 +779,9 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.held: dict[int, Held] = {}
         self.reached: dict[TopicPartition, int] = {}
         self.heard = {f"voltstream.{cls.__name__}" for cls in stream.hears}
-        self.awaited = {
-            f"voltstream.{cls.__name__}" for topic in stream.inputs for cls in topic.classes if cls.awaited
-        } | {"voltstream.Replay"}
+        said = {cls for topic in stream.inputs for cls in topic.classes if cls.awaited}
+        said &= set(stream.hears) or said  # who hears nothing of it lets nobody wait
+        self.awaited = {f"voltstream.{cls.__name__}" for cls in said} | {"voltstream.Replay"}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owned: set[int] = set()

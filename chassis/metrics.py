@@ -26,6 +26,7 @@ PARKED_RECORDS = Counter("voltstream_parked_records_total", "Records put aside f
 GATEWAY_CONNECTIONS = Gauge("voltstream_gateway_connections", "Open connections", ["protocol", "security_profile"])
 GATEWAY_CONNECTS = Counter("voltstream_gateway_connects_total", "Opening handshakes", ["result"])
 GATEWAY_DISCONNECTS = Counter("voltstream_gateway_disconnects_total", "Connections that ended", ["code", "reason"])
+GATEWAY_THROTTLED = Counter("voltstream_gateway_throttled_total", "Messages that waited: their station sent too many")
 GATEWAY_ACKNOWLEDGED = Gauge("voltstream_gateway_acknowledged", "Whether Kafka acknowledges what stations say (0 or 1)")
 GATEWAY_DROPPED = Counter("voltstream_gateway_dropped_total", "Answers that came for nobody", ["reason"])
 GATEWAY_UNDECIDED = Counter("voltstream_gateway_undecided_total", "Calls answered because nobody decided", ["action"])

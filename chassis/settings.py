@@ -59,6 +59,36 @@ class Settings(BaseSettings):
     health_port: int = Field(0, ge=0, le=65535, description="their port; 0: any free one, which the log names")
     ocpp_host: str = Field("127.0.0.1", description="where the gateway listens for stations")
     ocpp_port: int = Field(9000, ge=0, le=65535, description="its port")
+    ocpp_handshakes_per_s: float = Field(
+        200, gt=0, le=10_000, description="how many stations may connect per second, of each gateway process"
+    )
+    ocpp_handshakes_at_once: float = Field(2000, ge=1, le=100_000, description="and how many at once")
+    ocpp_ping_s: float = Field(
+        45, ge=0, le=3600, description="after so many seconds of silence a station is pinged; 0: never"
+    )
+    ocpp_pong_within_s: float = Field(
+        30, gt=0, le=300, description="how long it has to answer that before its connection is ended"
+    )
+    ocpp_frames_per_s: float = Field(
+        20, ge=0, le=100_000, description="how many messages of one station are read per second; 0: all it sends"
+    )
+    ocpp_frames_at_once: float = Field(100, ge=1, le=100_000, description="and how many at once")
+    ocpp_drain_s: float = Field(
+        5, gt=0, le=25, description="over how many seconds a gateway that stops sends its stations away"
+    )
+    ocpp_default_protocol: str = Field(
+        "",
+        pattern=r"^(ocpp1\.6)?$",
+        description="what a station speaks that names no subprotocol and is pinned to none; none: it is sent away",
+    )
+    ocpp_hide_unknown_stations: bool = Field(
+        False,
+        description="answer an unknown station like a wrong password (401), not with 404",
+    )
+    ocpp_passwordless_stations: bool = Field(
+        True,
+        description="let stations of security profile 0 in: laboratories and closed networks only",
+    )
     public_ocpp_url: str = Field(
         "ws://127.0.0.1:9000/ocpp", pattern=r"^wss?://", description="what stations are told to connect to"
     )
@@ -68,6 +98,12 @@ class Settings(BaseSettings):
         "", pattern="^([0-9a-f]{64})?$", description="SHA-256, in hex, of the API key that may do everything"
     )
     undecided_after_s: float = Field(8, gt=0, le=25, description="after how long a gateway answers a call by itself")
+    cdr_hold_s: float = Field(
+        300,
+        ge=0,
+        le=30 * 86_400,
+        description="how long after its end a session is billed, so that late values still count",
+    )
     transaction_timeout_ms: int = Field(
         10_000, ge=1000, le=900_000, description="after how long Kafka ends the transaction of a process that died"
     )

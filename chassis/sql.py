@@ -4,15 +4,17 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -37,6 +39,7 @@ _POSTGRES_AWAY = ("08", "40", "53", "57", "58", "25006", "55P03")
 """SQLSTATEs that pass: connection, rollback by deadlock, no resources, an administrator, input and output, a replica, a lock."""
 
 Report = Callable[[str], None]
+T = TypeVar("T")
 
 
 class Unusable(BrokenSetting):
@@ -50,18 +53,22 @@ class Newer(Unusable):
 def build(settings: Settings, *, connections: int = 5) -> AsyncEngine:
     """Return an engine for `settings.sql`, which connects when it is first used; raises `Unusable` for a wrong address."""
     url = _url(settings)
-    options: dict[str, Any] = {
-        "hide_parameters": True,  # rows hold what no log should
-        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
-        "json_deserializer": msgspec.json.decode,
-        "pool_size": connections,
-    }
+    options = _options(connections)
     if url.drivername == "sqlite+aiosqlite":
         engine = create_async_engine(url, connect_args={"timeout": LOCK_WAIT_S}, **options)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     return create_async_engine(url, connect_args={"timeout": 10, "command_timeout": 60}, pool_pre_ping=True, **options)
+
+
+def _options(connections: int) -> dict[str, Any]:
+    return {
+        "hide_parameters": True,  # rows hold what no log should
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+        "pool_size": connections,
+    }
 
 
 def _url(settings: Settings) -> URL:
@@ -109,6 +116,39 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         async with connection.begin():
             yield connection
+
+
+async def ask(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    """Return what `work` finds in a transaction that sees one moment, however many questions it asks.
+
+    On SQLite the whole of it is one step into a thread: a hop for each statement costs more than the statements.
+    """
+    if engine.dialect.name != "sqlite":
+        async with reading(engine) as connection:
+            return await connection.run_sync(work)
+    beside = _beside.get(engine) or _besides(engine)
+
+    def answered() -> T:
+        with beside.begin() as connection:
+            return work(connection)
+
+    return await asyncio.get_running_loop().run_in_executor(_askers, answered)
+
+
+_beside: WeakKeyDictionary[AsyncEngine, Engine] = WeakKeyDictionary()
+_askers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sql")
+
+
+def _besides(engine: AsyncEngine) -> Engine:
+    """Return an engine without asyncio for the same SQLite database, which ends with the other."""
+    beside = create_engine(
+        engine.url.set(drivername="sqlite"), connect_args={"timeout": LOCK_WAIT_S}, **_options(connections=4)
+    )
+    event.listen(beside, "connect", _prepare_sqlite)
+    event.listen(beside, "begin", _begin_sqlite)
+    event.listen(engine.sync_engine, "engine_disposed", lambda _: beside.dispose())
+    _beside[engine] = beside
+    return beside
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------

@@ -27,22 +27,43 @@ class Attributes(Struct, frozen=True):
     """The place of a decider's output among all its outputs of this partition number, over its topics."""
 
 
+_SPECVERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/json")
+
+
+class Common:
+    """What the headers of all events of one source about one subject have in common."""
+
+    __slots__ = ("_source", "_subject")
+
+    def __init__(self, source: str, subject: str) -> None:
+        self._source, self._subject = ("ce_source", source.encode()), ("ce_subject", subject.encode())
+
+    def headers(
+        self, kind: bytes, id: str, time: datetime, recorded_time: datetime, traceparent: str | None = None
+    ) -> list[tuple[str, bytes]]:
+        """Return the headers of one of them (CloudEvents Kafka binding §3.2); `kind` is its type."""
+        headers = [
+            _SPECVERSION,
+            ("ce_id", id.encode()),
+            ("ce_type", kind),
+            self._source,
+            self._subject,
+            ("ce_time", _written(time)),
+            ("ce_recordedtime", _written(recorded_time)),
+            _CONTENT_TYPE,
+        ]
+        if traceparent:
+            headers.append(("traceparent", traceparent.encode()))
+        return headers
+
+
 def to_headers(attributes: Attributes) -> list[tuple[str, bytes]]:
     """Return the headers that carry `attributes` (CloudEvents Kafka binding §3.2)."""
-    headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", attributes.id.encode()),
-        ("ce_type", attributes.type.encode()),
-        ("ce_source", attributes.source.encode()),
-        ("ce_subject", attributes.subject.encode()),
-        ("ce_time", _written(attributes.time)),
-        ("ce_recordedtime", _written(attributes.recorded_time)),
-        ("content-type", b"application/json"),
-    ]
-    if attributes.traceparent:
-        headers.append(("traceparent", attributes.traceparent.encode()))
-    if attributes.sequence is not None:
-        headers.append(("ce_sequence", b"%020d" % attributes.sequence))
+    it = attributes
+    headers = Common(it.source, it.subject).headers(it.type.encode(), it.id, it.time, it.recorded_time, it.traceparent)
+    if it.sequence is not None:
+        headers.append(("ce_sequence", b"%020d" % it.sequence))
     return headers
 
 

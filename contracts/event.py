@@ -1,5 +1,8 @@
 """What every event has in common."""
 
+import hashlib
+import itertools
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, ClassVar, Generic, NewType, TypeVar
 from uuid import UUID, uuid5
@@ -71,3 +74,13 @@ NAMESPACE = UUID("5d2c6a1e-8a0f-5b0e-9c36-6f1b0f3c7a11")
 def derived_id(cause: str, service: str, number: int | str) -> str:
     """Return the id of the `number`-th thing that `service` derives from `cause`: the same for every repetition."""
     return str(uuid5(NAMESPACE, f"{cause}/{service}/{number}"))
+
+
+def minted_ids(cause: str) -> Iterator[str]:
+    """Yield the ids of what is new in the world, one after the other, for a `cause` that nobody else mints from.
+
+    UUIDs (RFC 9562, version 8) of a digest of the cause and a count, which costs a tenth of a digest for each.
+    """
+    digest = hashlib.blake2b(cause.encode(), digest_size=10).hexdigest()
+    start = f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-{8 + int(digest[15], 16) % 4:x}{digest[16:19]}-"
+    return (f"{start}{number:012x}" for number in itertools.count(1))

@@ -1,11 +1,12 @@
 """Reference data: what the directory knows. One compacted topic each; null is deletion. Written by directory only."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 from contracts.authorizations import TokenStatus
 from contracts.event import Event, Instant, Sealed, SiteId, StationId, TenantId, TokenId
+from contracts.tariffs import Policy, Tariff
 
 
 class Thing(Event, frozen=True, kw_only=True):
@@ -45,6 +46,45 @@ class Evse(Struct, frozen=True, omit_defaults=True):
     connectors: tuple[Connector, ...] = (Connector(id=1),)
 
 
+# fmt: off
+Quirk = Literal[
+    "lenient_correlation", "connector_0_is_1", "kwh_said_as_wh", "wh_said_as_kwh", "time_without_fraction",
+    "registers_in_kwh", "cut_tags", "plain_tags", "vid_tags", "accept_data",
+]
+# fmt: on
+"""What a station is known to do against the rules, so that it is understood all the same: services/gateway/profiles.py."""
+QUIRKS: tuple[str, ...] = get_args(Quirk)
+VALUED = ("zone", "local_as_z", "tag_prefix", "accept_data")
+"""Quirks that say more behind an equals sign, such as `zone=Europe/Oslo`."""
+
+
+def is_quirk(said: str) -> bool:
+    """Tell whether a station can be said to do this."""
+    name, _, value = said.partition("=")
+    return said in QUIRKS or (name in VALUED and value != "")
+
+
+class Habits(Struct, frozen=True, omit_defaults=True):
+    """How a gateway treats a station that does not do as OCPP expects (T-22, T-43, T-60 to T-69)."""
+
+    ping_s: int | None = None
+    """Seconds between our pings. 0: none; None: what the deployment says."""
+    answers_pings: bool = True
+    """False: no missing pong ends its connection; it is alive as long as it says something now and then (Q-11)."""
+    drain: Literal["close", "abort"] = "close"
+    """How we end its connections. abort: without a close frame, after which some never return (Q-13)."""
+    quiet_s: int = 0
+    """So many seconds after it has connected or booted we ask nothing of it (Q-19)."""
+    patience_s: int | None = None
+    """How long our calls may wait for their answers, in seconds. None: as long as anybody's (30)."""
+    before_boot: Literal["heard", "refused"] = "heard"
+    """What becomes of what it says before a boot of its has been accepted. refused: SecurityError, as certification wants."""
+    any_user: bool = False
+    """Its password counts, whatever user name it sends with it."""
+    quirks: tuple[str, ...] = ()
+    """Of `QUIRKS`, or of `VALUED` with a value."""
+
+
 class Station(Thing, frozen=True, kw_only=True):
     """A charging station that may connect."""
 
@@ -64,6 +104,7 @@ class Station(Thing, frozen=True, kw_only=True):
     heartbeat_s: int = 300
     when_undecided: TokenStatus = "Accepted"
     """What a gateway answers when nobody decided in time."""
+    habits: Habits = Habits()
 
 
 class Token(Thing, frozen=True, kw_only=True):
@@ -93,6 +134,26 @@ class AccessKey(Thing, frozen=True, kw_only=True):
     label: str = ""
 
 
+class TariffVersion(Thing, frozen=True, kw_only=True):
+    """A tariff as it is from `valid_from` on. A version never changes and is never deleted: what was priced by it stays (TAR-02)."""
+
+    id: str
+    tariff: Tariff
+    policy: Policy = Policy()
+    valid_from: Instant
+
+
+class TariffAssignment(Thing, frozen=True, kw_only=True):
+    """Which tariff counts where and for whom. The narrowest that fits counts (TAR-29).
+
+    `id` is its scope: `tenant`, `site/…`, `station/…` or `connector/station/evse/connector`, each with `/group/…` for one group of tokens.
+    """
+
+    id: str
+    tariff: str | None = None
+    """None: charging costs nothing there, and that is meant."""
+
+
 class Forgotten(Event, frozen=True, kw_only=True):
     """The thing is no more: a null on the wire. One class per topic, so that the class says where it goes."""
 
@@ -116,7 +177,12 @@ class AccessKeyForgotten(Forgotten, frozen=True, kw_only=True):
     """The key lets nobody in any more."""
 
 
+class TariffAssignmentForgotten(Forgotten, frozen=True, kw_only=True):
+    """No tariff is assigned there any more."""
+
+
 SiteRecord = Site | SiteForgotten
 StationRecord = Station | StationForgotten
 TokenRecord = Token | TokenForgotten
 AccessRecord = AccessKey | AccessKeyForgotten
+TariffRecord = TariffVersion | TariffAssignment | TariffAssignmentForgotten

@@ -6,10 +6,12 @@ import msgspec
 from msgspec import Struct
 
 from contracts.event import Event, RequestId, TenantId
-from contracts.reference import AccessKey, Site, Station, Token
+from contracts.reference import AccessKey, Site, Station, TariffAssignment, TariffVersion, Token
 
-Kind = Literal["site", "station", "token", "access"]
-Refusal = Literal["version_mismatch", "not_found", "identity_taken", "idempotency_key_reused", "unknown_site"]
+Kind = Literal["site", "station", "token", "access", "tariff", "tariff_assignment"]
+Refusal = Literal[
+    "version_mismatch", "not_found", "identity_taken", "idempotency_key_reused", "unknown_site", "unknown_tariff"
+]
 
 
 class PutSite(Struct, frozen=True, tag=True, tag_field="type"):
@@ -42,11 +44,23 @@ class PutAccessKey(Struct, frozen=True, tag=True, tag_field="type"):
     key: AccessKey
 
 
+class PutTariff(Struct, frozen=True, tag=True, tag_field="type"):
+    """Give the tariff a further version; the older ones stay."""
+
+    tariff: TariffVersion
+
+
+class PutTariffAssignment(Struct, frozen=True, tag=True, tag_field="type"):
+    """Let this tariff count in this scope."""
+
+    assignment: TariffAssignment
+
+
 class Delete(Struct, frozen=True, tag=True, tag_field="type"):
     """Forget the thing."""
 
 
-Change = PutSite | PutStation | SetPassword | PutToken | PutAccessKey | Delete
+Change = PutSite | PutStation | SetPassword | PutToken | PutAccessKey | PutTariff | PutTariffAssignment | Delete
 
 
 class ChangeRequested(Event, frozen=True, kw_only=True):

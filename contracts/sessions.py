@@ -73,6 +73,8 @@ class SessionStarted(OfSession, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
     heard_at: Instant | None = None
     """When we learnt of it."""
+    max_w: int | None = None
+    """What its connector can deliver, where the directory says so."""
     said_at: Instant | None = None
     """By the station's clock, where that cannot be right and `at` is another time."""
     account: Account | None = None
@@ -103,10 +105,10 @@ class StartRepeated(OfSession, frozen=True, kw_only=True):
 
 
 class EnergyDelivered(OfSession, frozen=True, kw_only=True):
-    """The register rose. `energy_wh` is the session's total so far."""
+    """The register rose. `energy_wh` is the session's total so far; `meter_wh` None: it has no register, but intervals."""
 
     energy_wh: int
-    meter_wh: int
+    meter_wh: int | None
     energy_source: EnergySource = ""
     account: Account | None = None
 

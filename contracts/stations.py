@@ -167,6 +167,8 @@ class TransactionEnded(Call, frozen=True, kw_only=True):
     transaction: TransactionId
     meter_wh: int | None = None
     reason: str = "Local"
+    """OCPP's word for why; `reason_said` is the station's, where it is none of OCPP's."""
+    reason_said: str | None = None
     token: TokenId | None = None
     masked_uid: str = ""
     readings: tuple[Reading, ...] = ()
@@ -184,15 +186,48 @@ class DataTransferred(Call, frozen=True, kw_only=True):
 
 
 class FirmwareStatusReported(Call, frozen=True, kw_only=True):
-    """FirmwareStatusNotification (OCPP 1.6 §6.19)."""
+    """FirmwareStatusNotification (OCPP 1.6 §6.19), or SignedFirmwareStatusNotification (security whitepaper §4.9)."""
 
     status: str
+    signed: bool = False
+    request: int | None = None
+    """The id of the signed update that it is about."""
 
 
 class DiagnosticsStatusReported(Call, frozen=True, kw_only=True):
     """DiagnosticsStatusNotification (OCPP 1.6 §6.17)."""
 
     status: str
+
+
+class LogStatusReported(Call, frozen=True, kw_only=True):
+    """LogStatusNotification (OCPP 1.6 security whitepaper §4.6)."""
+
+    status: str
+    request: int | None = None
+    """The id of the GetLog that it is about."""
+
+
+class SecurityEventReported(Call, frozen=True, kw_only=True):
+    """SecurityEventNotification (OCPP 1.6 security whitepaper §4.7). `event` is the whitepaper's or the vendor's word."""
+
+    event: str
+    info: str | None = None
+    at_is_ours: bool = False
+
+
+class CertificateSigningRequested(Call, frozen=True, kw_only=True):
+    """SignCertificate (OCPP 1.6 security whitepaper §4.8), as the gateway answered it."""
+
+    csr: str
+    """As said: a PKCS#10 request, usually PEM."""
+    common_name: str = ""
+    organization: str = ""
+    key: str = ""
+    """Such as `RSA 2048` or `EC secp256r1`."""
+    problem: str = ""
+    """What is wrong with the request; empty: nothing."""
+    status: Literal["Accepted", "Rejected"] = "Rejected"
 
 
 class CallRefused(Call, frozen=True, kw_only=True):
@@ -245,9 +280,11 @@ class CallFailed(Report, frozen=True, kw_only=True):
     command: CommandId
     reason: Literal["CallError", "TimedOut", "Disconnected", "NotSent", "Invalid"]
     code: str = ""
+    """OCPP's code where it can be made out, otherwise the station's."""
     description: str = ""
     frame: Frame | None = None
     late: bool = False
+    violations: tuple[Violation, ...] = ()
 
 
 StationEvent = (
@@ -263,6 +300,9 @@ StationEvent = (
     | DataTransferred
     | FirmwareStatusReported
     | DiagnosticsStatusReported
+    | LogStatusReported
+    | SecurityEventReported
+    | CertificateSigningRequested
     | CallRefused
     | FrameUnread
     | AnsweredUndecided

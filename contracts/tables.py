@@ -48,7 +48,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-REVISION = "0002"
+REVISION = "0005"
 """The migration that makes the database as it is described here. Migrations are numbered, so that newer ones are larger."""
 
 UNKNOWN_TOKENS_KEPT = 10_000
@@ -140,6 +140,7 @@ stations = Table(
     Column("boot_answer", Text),  # what the next boot is answered
     Column("heartbeat_s", BigInteger),
     Column("when_undecided", Text),
+    Column("habits", JSON),  # those that differ from `Habits`' defaults
     # what operations knows
     _yes("reported"),
     _yes("online"),
@@ -323,6 +324,90 @@ commands = Table(
     Column("part", Integer, nullable=False),
     Column("place", BigInteger, nullable=False),
     Index("commands_by_station", "tenant", "station", "created_at"),
+)
+
+tariffs = Table(
+    "tariffs",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    # its newest version
+    Column("version", BigInteger, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("valid_from", Instant, nullable=False),
+    Column("tariff", JSON, nullable=False),
+    Column("policy", JSON, nullable=False),
+)
+
+tariff_versions = Table(
+    "tariff_versions",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    _key("version", BigInteger),
+    Column("changed_at", Instant, nullable=False),
+    Column("valid_from", Instant, nullable=False),
+    Column("tariff", JSON, nullable=False),
+    Column("policy", JSON, nullable=False),
+)
+
+tariff_assignments = Table(
+    "tariff_assignments",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("version", BigInteger, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("tariff", Text),  # null: charging costs nothing there
+)
+
+costs = Table(
+    "costs",
+    metadata,
+    _key("tenant"),
+    _key("session"),
+    Column("station", Text, nullable=False),
+    Column("state", Text, nullable=False),  # no_tariff, free, running, measured, held, billed
+    Column("tariff", Text),
+    Column("tariff_version", BigInteger),
+    Column("assignment", Text),  # the scope by which the tariff counts
+    Column("currency", Text),
+    Column("total_excl", Text),  # decimal numbers
+    Column("total_incl", Text),
+    Column("energy_wh", BigInteger),
+    Column("due", Instant),  # when it is billed
+    Column("held_because", JSON),
+    Column("cdr", Text),  # the one that counts
+    Column("priced", JSON),  # `contracts.bills.Priced`, of the CDR that counts or that is held
+    Column("updated_at", Instant, nullable=False),
+)
+
+cdrs = Table(
+    "cdrs",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("kind", Text, nullable=False),  # CDR, CREDIT_CDR
+    Column("session", Text, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("site", Text),
+    Column("token", Text),
+    Column("number", BigInteger),  # of its session's
+    Column("tariff", Text),
+    Column("tariff_version", BigInteger),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("issued_at", Instant, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("total_excl", Text),
+    Column("total_incl", Text),
+    Column("energy_wh", BigInteger),
+    Column("corrects", Text),  # the CDR that this one takes the place of
+    Column("credits", Text),  # the CDR that this one takes back
+    Column("credited_by", Text),
+    Column("priced", JSON),
+    Index("cdrs_by_age", "tenant", "issued_at", "id"),
+    Index("cdrs_by_session", "tenant", "session"),
 )
 
 changes = Table(

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar, get_args
 import msgspec
 
 from contracts.authorizations import AuthorizationEvent
+from contracts.bills import BillEvent
 from contracts.cloudevents import Unreadable
 from contracts.commands import CommandEvent
 from contracts.event import Event, OfStation
@@ -19,6 +20,10 @@ from contracts.reference import (
     SiteRecord,
     StationForgotten,
     StationRecord,
+    TariffAssignment,
+    TariffAssignmentForgotten,
+    TariffRecord,
+    TariffVersion,
     Thing,
     TokenForgotten,
     TokenRecord,
@@ -29,7 +34,15 @@ from contracts.stations import StationEvent
 
 E = TypeVar("E", bound=Event)
 
-NULLS = (ChargingOver, AccessKeyForgotten, SiteForgotten, StationForgotten, TokenForgotten, GatewayGone)
+NULLS = (
+    ChargingOver,
+    AccessKeyForgotten,
+    SiteForgotten,
+    StationForgotten,
+    TokenForgotten,
+    TariffAssignmentForgotten,
+    GatewayGone,
+)
 """Events that say a key is no more: a null on the wire."""
 
 
@@ -86,6 +99,17 @@ def of_thing(thing: Thing | Forgotten) -> str:
     return f"{thing.tenant}/{thing.id}"  # type: ignore[union-attr]  # every thing has an id
 
 
+def of_tariff(record: TariffVersion | TariffAssignment | TariffAssignmentForgotten) -> str:
+    """Every version of a tariff is a key of its own, so that compaction keeps them all."""
+    if isinstance(record, TariffVersion):
+        return tariff_key(record.tenant, record.id, record.version)
+    return f"{record.tenant}/assignment/{record.id}"
+
+
+def tariff_key(tenant: str, id: str, version: int) -> str:
+    return f"{tenant}/tariff/{version}/{id}"
+
+
 def of_change(change: ChangeRequested | Changed) -> str:
     """Identities of stations are unique in the deployment, so all tenants' claims to one meet in one partition."""
     return f"station/{change.id}" if change.kind == "station" else f"{change.tenant}/{change.kind}/{change.id}"
@@ -108,6 +132,7 @@ AUTHORIZATIONS: Topic[AuthorizationEvent] = Topic("authorizations", Authorizatio
 SESSIONS: Topic[SessionEvent] = Topic("sessions", SessionEvent, key=of_station)
 READINGS: Topic[ReadingsTaken] = Topic("readings", ReadingsTaken, key=of_station, kept_days=7)
 CHARGING: Topic[ChargingEvent] = Topic("charging", ChargingEvent, key=of_session, compacted=True)
+BILLS: Topic[BillEvent] = Topic("bills", BillEvent, key=of_station)
 OPERATIONS: Topic[OperationsEvent] = Topic("operations", OperationsEvent, key=of_station)
 COMMANDS: Topic[CommandEvent] = Topic("commands", CommandEvent, key=of_station)
 REQUESTS: Topic[RequestEvent] = Topic("requests", RequestEvent, key=of_change)
@@ -116,6 +141,7 @@ SITES: Topic[SiteRecord] = Topic("sites", SiteRecord, key=of_thing, compacted=Tr
 REGISTRY: Topic[StationRecord] = Topic("registry", StationRecord, key=of_thing, compacted=True)
 TOKENS: Topic[TokenRecord] = Topic("tokens", TokenRecord, key=of_thing, compacted=True)
 ACCESS: Topic[AccessRecord] = Topic("access", AccessRecord, key=of_thing, compacted=True)
+TARIFFS: Topic[TariffRecord] = Topic("tariffs", TariffRecord, key=of_tariff, compacted=True)
 GATEWAYS: Topic[GatewayEvent] = Topic("gateways", GatewayEvent, key=of_station, kept_days=1, partition=reply_partition)
 ALIVE: Topic[GatewayAlive | GatewayGone] = Topic(
     "gateways.alive", GatewayAlive | GatewayGone, key=of_gateway, compacted=True
@@ -128,6 +154,7 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     REGISTRY,
     TOKENS,
     ACCESS,
+    TARIFFS,
     STATIONS,
     COMMANDS,
     AUTHORIZATIONS,
@@ -135,10 +162,11 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     READINGS,
     CHARGING,
     OPERATIONS,
+    BILLS,
     GATEWAYS,
     ALIVE,
 )
 """In the order in which a service that reads several of them hears a batch."""
 
-DECIDERS = ("directory", "authorization", "sessions", "operations")
+DECIDERS = ("directory", "authorization", "sessions", "operations", "billing")
 """The services that keep a `<service>.state` topic and park records in `<service>.parked`."""

@@ -20,7 +20,7 @@ structlog.configure(
     cache_logger_on_first_use=False,
 )
 
-WHOLE = ("tests/system/", "tests/local/", "tests/docs/")
+WHOLE = ("tests/system/", "tests/torture/", "tests/local/", "tests/docs/")
 """Folders whose files run one after the other: each file starts whole systems, or all of them share one."""
 
 

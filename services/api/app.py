@@ -8,9 +8,11 @@ from pydantic import BaseModel, Field
 
 from services.api import (
     access_keys,
+    cdrs,
     commands,
     credentials,
     frames,
+    price_quotes,
     readings,
     repairing,
     repairs,
@@ -20,6 +22,7 @@ from services.api import (
     stations,
     stream,
     stream_tokens,
+    tariffs,
     tokens,
 )
 from services.api.access import Access
@@ -45,6 +48,7 @@ TAGS = [
     {"name": "sessions", "description": "what was charged, and is charging"},
     {"name": "commands", "description": "what is asked of stations"},
     {"name": "reports", "description": "sums over the past"},
+    {"name": "prices", "description": "what charging costs"},
     {"name": "stream", "description": "what happens, as it happens"},
     {"name": "access", "description": "who may ask"},
     {"name": "about", "description": "this interface itself"},
@@ -61,6 +65,9 @@ RESOURCES = (
     repairs,
     commands,
     reports,
+    tariffs,
+    cdrs,
+    price_quotes,
     stream,
     stream_tokens,
     access_keys,

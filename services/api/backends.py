@@ -65,7 +65,7 @@ class Backends:
     """How long a write waits until the view shows it."""
 
 
-def backends(request: Request) -> Backends:
+async def backends(request: Request) -> Backends:
     found: Backends = request.app.state.backends
     return found
 

@@ -178,6 +178,8 @@ def _refusal(outcome: Row[Any]) -> Problem:
             return not_found(f"{_NAMES[outcome.kind]} {outcome.id}")
         case "unknown_site":
             return invalid("#/site", outcome.detail)
+        case "unknown_tariff":
+            return invalid("#/tariff", outcome.detail)
         case "idempotency_key_reused":
             return reused()
         case "identity_taken":
@@ -186,7 +188,14 @@ def _refusal(outcome: Row[Any]) -> Problem:
             return Problem("version_mismatch", outcome.detail, version=outcome.version)
 
 
-_NAMES = {"site": "site", "station": "station", "token": "token", "access": "access key"}
+_NAMES = {
+    "site": "site",
+    "station": "station",
+    "token": "token",
+    "access": "access key",
+    "tariff": "tariff",
+    "tariff_assignment": "tariff assignment",
+}
 
 
 async def row_of(behind: Backends, wish: Wish, version: int, look: Callable[[], Awaitable[Any]]) -> Any:

@@ -31,6 +31,16 @@ STATION = {
     "boot_answer": "Accepted",
     "heartbeat_s": 300,
     "when_undecided": "Accepted",
+    "habits": {
+        "ping_s": None,
+        "answers_pings": True,
+        "drain": "abort",
+        "quiet_s": 0,
+        "patience_s": None,
+        "before_boot": "heard",
+        "any_user": False,
+        "quirks": ["connector_0_is_1"],
+    },
     "version": 2,
     "changed_at": NOON,
     "online": True,
@@ -203,3 +213,189 @@ STREAM = {
 def like(example: dict[str, Any]) -> ConfigDict:
     """Return the configuration of a model that is described by an example."""
     return ConfigDict(json_schema_extra={"examples": [example]})
+
+
+TARIFF: dict[str, Any] = {
+    "id": "AC",
+    "currency": "NOK",
+    "tax_included": "YES",
+    "elements": [
+        {
+            "price_components": [
+                {"type": "ENERGY", "price": "4.50", "step_size": 1, "vat": "25"},
+                {"type": "PARKING_TIME", "price": "60", "step_size": 60, "vat": "25"},
+            ]
+        }
+    ],
+}
+MEASURED: dict[str, Any] = {
+    "timezone": "Europe/Oslo",
+    "samples": [
+        {"t": "2026-03-01T12:00:00Z", "wh": "1200000", "state": "CHARGING"},
+        {"t": "2026-03-01T13:00:00Z", "wh": "1211000", "state": "SUSPENDED_EV"},
+        {"t": "2026-03-01T13:25:00Z", "wh": "1211000", "state": "END"},
+    ],
+    "policy": {"idle_grace_s": 900},
+}
+QUOTE: dict[str, Any] = {
+    "charging_periods": [
+        {
+            "start_date_time": "2026-03-01T12:00:00Z",
+            "state": "CHARGING",
+            "dimensions": {"ENERGY": "11.0000", "TIME": "1.0000"},
+            "tariff_id": "AC",
+        },
+        {"start_date_time": "2026-03-01T13:00:00Z", "state": "GRACE", "dimensions": {}, "tariff_id": "AC"},
+        {
+            "start_date_time": "2026-03-01T13:15:00Z",
+            "state": "PARKING",
+            "dimensions": {"PARKING_TIME": "0.1667"},
+            "tariff_id": "AC",
+        },
+    ],
+    "line_items": [
+        {
+            "dimension": "ENERGY",
+            "element_index": 0,
+            "tariff_id": "AC",
+            "quantity": "11000.000",
+            "billed_quantity": "11000.000",
+            "unit": "Wh",
+            "unit_price": "4.50",
+            "vat_percent": "25",
+            "net_exact": "39.600000",
+            "gross_exact": "49.500000",
+        },
+        {
+            "dimension": "PARKING_TIME",
+            "element_index": 0,
+            "tariff_id": "AC",
+            "quantity": "600.000",
+            "billed_quantity": "600.000",
+            "unit": "s",
+            "unit_price": "60",
+            "vat_percent": "25",
+            "net_exact": "8.000000",
+            "gross_exact": "10.000000",
+        },
+    ],
+    "total_excl_exact": "47.600000",
+    "total_incl_exact": "59.500000",
+    "total_excl": "47.60",
+    "total_incl": "59.50",
+    "currency": "NOK",
+    "limit_applied": None,
+    "flags": [],
+    "explanation": [
+        {
+            "dimension": "ENERGY",
+            "tariff_id": "AC",
+            "element_index": 0,
+            "component_index": 0,
+            "restrictions": {},
+            "measured": "11000.000",
+            "billed": "11000.000",
+            "unit": "Wh",
+            "step_size": 1,
+            "discount_percent": "0.00",
+            "net": "39.60",
+            "gross": "49.50",
+        },
+        {
+            "dimension": "PARKING_TIME",
+            "tariff_id": "AC",
+            "element_index": 0,
+            "component_index": 1,
+            "restrictions": {},
+            "measured": "600.000",
+            "billed": "600.000",
+            "unit": "s",
+            "step_size": 60,
+            "discount_percent": "0.00",
+            "net": "8.00",
+            "gross": "10.00",
+        },
+    ],
+}
+TARIFF_SHOWN: dict[str, Any] = {
+    "id": "AC",
+    "version": 2,
+    "valid_from": NOON,
+    "changed_at": NOON,
+    "tariff": TARIFF,
+    "policy": {"idle_grace_s": 900},
+    "warnings": [
+        {"rule": "step_size", "detail": "PARKING_TIME is rounded up once per session: a step of 1 surprises nobody"}
+    ],
+}
+TARIFF_ASSIGNMENT: dict[str, Any] = {
+    "id": "site/harbour",
+    "tariff": "AC",
+    "free": False,
+    "version": 1,
+    "changed_at": NOON,
+}
+PRICED: dict[str, Any] = {
+    "currency": "NOK",
+    "total_excl": "39.60",
+    "total_incl": "49.50",
+    "energy_wh": 11000,
+    "seconds": 3600,
+    "lines": [
+        {
+            "dimension": "ENERGY",
+            "element": 0,
+            "component": 0,
+            "price": "4.50",
+            "unit": "Wh",
+            "measured": "11000.000",
+            "billed": "11000.000",
+            "net_exact": "39.600000",
+            "gross_exact": "49.500000",
+            "net": "39.60",
+            "gross": "49.50",
+            "vat": "25",
+        }
+    ],
+    "periods": [{"start": NOON, "state": "CHARGING", "energy_kwh": "11.0000", "hours": "1.0000"}],
+    "input_hash": "0f5a0c0e6f3a4a0b9a3a0d6a4b9b3f10",
+}
+CDR: dict[str, Any] = {
+    "id": "5b0c5c1e-7a0e-5d5a-9d0e-3c1f5a1e0b11",
+    "kind": "CDR",
+    "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
+    "station": "RDAM 123",
+    "site": "harbour",
+    "token_id": TOKEN_ID,
+    "number": 1,
+    "tariff": "AC",
+    "tariff_version": 2,
+    "started_at": NOON,
+    "ended_at": "2026-03-01T13:00:00Z",
+    "issued_at": "2026-03-01T13:05:02Z",
+    "currency": "NOK",
+    "total_excl": "39.60",
+    "total_incl": "49.50",
+    "energy_wh": 11000,
+    "corrects": None,
+    "credits": None,
+    "credited_by": None,
+    "details": PRICED,
+}
+COST: dict[str, Any] = {
+    "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
+    "station": "RDAM 123",
+    "state": "billed",
+    "tariff": "AC",
+    "tariff_version": 2,
+    "assignment": "site/harbour",
+    "currency": "NOK",
+    "total_excl": "39.60",
+    "total_incl": "49.50",
+    "energy_wh": 11000,
+    "due": "2026-03-01T13:05:02Z",
+    "held_because": None,
+    "cdr": "5b0c5c1e-7a0e-5d5a-9d0e-3c1f5a1e0b11",
+    "updated_at": "2026-03-01T13:05:02Z",
+    "details": PRICED,
+}

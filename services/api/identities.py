@@ -6,22 +6,11 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field
 
+from contracts.currencies import DECIMALS
 from services.api.problems import not_found
 
 LONGEST = 48
 """Characters of an identity: what OCPP 2.0.1 allows, so that every station can be moved to it."""
-
-CURRENCIES = frozenset(
-    """
-    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF
-    CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD
-    HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL
-    MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON
-    RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX
-    USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
-    """.split()  # noqa: SIM905 - a list of 160 words in quotes is no easier to read
-)
-"""ISO 4217, without metals, funds of banks and codes for testing."""
 
 
 def why_not(identity: str) -> str | None:
@@ -48,18 +37,19 @@ def _printable(value: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
+def time_zones() -> frozenset[str]:
+    """Return IANA's names."""
     return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def _time_zone(value: str) -> str:
-    if value not in _zones():
+    if value not in time_zones():
         raise ValueError("there is no such time zone: IANA's names are like Europe/Oslo")
     return value
 
 
 def _currency(value: str) -> str:
-    if value not in CURRENCIES:
+    if value not in DECIMALS:
         raise ValueError("there is no such currency: ISO 4217's codes are like EUR")
     return value
 

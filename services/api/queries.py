@@ -1,16 +1,15 @@
 """Every question to SQL: what is true now. Each sees one moment, and only what its tenant has."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, cast, exists, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, cast, exists, func, or_, select, union_all
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import sql
 from contracts import tables
@@ -18,6 +17,7 @@ from contracts.event import Instant
 from contracts.topics import SESSIONS
 
 Rows = Sequence[Row[Any]]
+T = TypeVar("T")
 
 
 class Away(Exception):
@@ -79,11 +79,10 @@ class Queries:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    @asynccontextmanager
-    async def _moment(self) -> AsyncIterator[AsyncConnection]:
+    async def _ask(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` finds; all that it asks sees one moment."""
         try:
-            async with sql.reading(self._engine) as connection:
-                yield connection
+            return await sql.ask(self._engine, work)
         except NoConnection as error:
             raise Away("SQL is busy: no connection was free in time") from error
         except (SQLAlchemyError, OSError) as error:
@@ -92,14 +91,10 @@ class Queries:
             raise Away(f"SQL does not answer: {sql.said(error)}") from error
 
     async def _rows(self, question: Select[Any]) -> Rows:
-        async with self._moment() as connection:
-            found: Rows = (await connection.execute(question)).all()
-        return found
+        return await self._ask(lambda connection: connection.execute(question).all())
 
     async def _row(self, question: Select[Any]) -> Row[Any] | None:
-        async with self._moment() as connection:
-            found: Row[Any] | None = (await connection.execute(question)).first()
-        return found
+        return await self._ask(lambda connection: connection.execute(question).first())
 
     async def answers(self) -> None:
         """Return if the database answers and has its tables."""
@@ -156,18 +151,18 @@ class Queries:
 
     async def _equipped(self, question: Select[Any]) -> list[Equipped]:
         e, c = tables.evses.c, tables.connectors.c
-        async with self._moment() as connection:
-            found = (await connection.execute(question)).all()
+
+        def equipped(connection: Connection) -> list[Equipped]:
+            found = connection.execute(question).all()
             if not found:
                 return []
             tenant, ids = found[0].tenant, [row.id for row in found]
-            evses = await connection.execute(
-                select(tables.evses).where(e.tenant == tenant, e.station.in_(ids)).order_by(e.id)
-            )
-            connectors = await connection.execute(
-                select(tables.connectors).where(c.tenant == tenant, c.station.in_(ids)).order_by(c.evse, c.id)
-            )
-            return _joined(found, evses.all(), connectors.all())
+            evses = select(tables.evses).where(e.tenant == tenant, e.station.in_(ids)).order_by(e.id)
+            connectors = select(tables.connectors).where(c.tenant == tenant, c.station.in_(ids))
+            ordered = connectors.order_by(c.evse, c.id)
+            return _joined(found, connection.execute(evses).all(), connection.execute(ordered).all())
+
+        return await self._ask(equipped)
 
     async def has_stations(self, tenant: str, site: str) -> bool:
         """Return whether a station is at this site."""
@@ -205,14 +200,17 @@ class Queries:
     async def changed_sessions(self, tenant: str, sought: Sought, after: Change, limit: int) -> tuple[Rows, Change]:
         """Return the sessions that changed after a place in all changes, and the place after them."""
         p = tables.positions.c
-        async with self._moment() as connection:
-            parts = await connection.scalars(select(p.partition).where(p.topic == SESSIONS.name).order_by(p.partition))
+
+        def changed(connection: Connection) -> Rows:
+            parts = connection.scalars(select(p.partition).where(p.topic == SESSIONS.name).order_by(p.partition))
             branches = [_changed(tenant, sought, after, part, limit).subquery() for part in parts.all()]
             if not branches:
-                return [], after
+                return []
             every = union_all(*(select(branch) for branch in branches)).subquery()
             ordered = select(every).order_by(every.c.updated_at, every.c.part, every.c.place).limit(limit)
-            rows = (await connection.execute(ordered)).all()
+            return connection.execute(ordered).all()
+
+        rows = await self._ask(changed)
         return rows, Change(after.since, after.reached | {row.part: Reached(row.updated_at, row.place) for row in rows})
 
     async def repairs(self, tenant: str, session: str) -> Rows:
@@ -230,6 +228,36 @@ class Queries:
         if after is not None:
             question = question.where(_before((c.created_at, c.id), (after.at, after.id)))
         return await self._rows(question.order_by(c.created_at.desc(), c.id.desc()).limit(limit))
+
+    # ---- prices ----------------------------------------------------------------------------------------------------
+
+    async def tariff_versions(self, tenant: str, id: str) -> Rows:
+        """Return all versions of a tariff, the newest first."""
+        v = tables.tariff_versions.c
+        question = select(tables.tariff_versions).where(v.tenant == tenant, v.id == id)
+        return await self._rows(question.order_by(v.version.desc()))
+
+    async def cost(self, tenant: str, session: str) -> Row[Any] | None:
+        """Return what a session costs."""
+        c = tables.costs.c
+        return await self._row(select(tables.costs).where(c.tenant == tenant, c.session == session))
+
+    async def costs_held(self, tenant: str, after: str | None, limit: int) -> Rows:
+        """Return what somebody should look at before it is billed, in the order of sessions' ids."""
+        c = tables.costs.c
+        question = select(tables.costs).where(c.tenant == tenant, c.state == "held")
+        if after is not None:
+            question = question.where(c.session > after)
+        return await self._rows(question.order_by(c.session).limit(limit))
+
+    async def cdrs(self, tenant: str, after: Asked | None, limit: int, **fields: str | None) -> Rows:
+        """Return CDRs, the newest first, of the session, site or station that `fields` name."""
+        c = tables.cdrs.c
+        wanted = [c[name] == value for name, value in fields.items() if value is not None]
+        question = select(tables.cdrs).where(c.tenant == tenant, *wanted)
+        if after is not None:
+            question = question.where(_before((c.issued_at, c.id), (after.at, after.id)))
+        return await self._rows(question.order_by(c.issued_at.desc(), c.id.desc()).limit(limit))
 
     # ---- changes and keys ------------------------------------------------------------------------------------------
 
@@ -257,7 +285,14 @@ class Queries:
         return await self._row(select(tables.access_keys).where(k.digest == digest).order_by(k.tenant, k.id))
 
 
-_KINDS = {"site": tables.sites, "station": tables.stations, "token": tables.tokens, "access": tables.access_keys}
+_KINDS = {
+    "site": tables.sites,
+    "station": tables.stations,
+    "token": tables.tokens,
+    "access": tables.access_keys,
+    "tariff": tables.tariffs,
+    "tariff_assignment": tables.tariff_assignments,
+}
 
 
 def _declared(table: Table) -> list[ColumnElement[bool]]:

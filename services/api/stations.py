@@ -3,14 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy import Row
 
 from chassis import clock
 from contracts import reference
 from contracts.authorizations import TokenStatus
 from contracts.event import SiteId, StationId
+from contracts.reference import QUIRKS, VALUED, is_quirk
 from contracts.requests import Delete, PutStation
 from contracts.stations import Protocol
 from services.api import examples
@@ -19,7 +21,7 @@ from services.api.backends import Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Acting, Wish, delete, put, row_of
 from services.api.examples import like
-from services.api.identities import Identity, Text, existing
+from services.api.identities import Identity, Text, existing, time_zones
 from services.api.pages import After, Limit, Page, after_id, cut, linked
 from services.api.problems import answers, not_found
 from services.api.queries import Equipped
@@ -31,6 +33,18 @@ EMI3 = r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?[Ee][A-Za-z0-9][A-Za-z0-9*]{0,30}$"
 """An evse's id (eMI3 ID structure, part 2)."""
 
 Tag = Annotated[Text, Field(min_length=1, max_length=64)]
+
+
+def _habit(value: str) -> str:
+    if not is_quirk(value):
+        raise ValueError(f"no such quirk: there are {', '.join(QUIRKS)}, and with a value {', '.join(VALUED)}")
+    name, _, zone = value.partition("=")
+    if name in {"zone", "local_as_z"} and zone not in time_zones():
+        raise ValueError("there is no such time zone: IANA's names are like Europe/Oslo")
+    return value
+
+
+Habit = Annotated[Text, AfterValidator(_habit), Field(min_length=1, max_length=80)]
 
 
 def _distinct(things: list[Any], name: str) -> None:
@@ -71,6 +85,41 @@ class EvseWish(BaseModel):
         return connectors
 
 
+class Habits(BaseModel):
+    """How a station wants to be treated that does not do as OCPP expects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ping_s: int | None = Field(
+        default=None, ge=0, le=3600, description="seconds between pings; 0: none, null: what the deployment says"
+    )
+    answers_pings: bool = Field(
+        default=True, description="false: no missing pong ends a connection, as long as the station says something"
+    )
+    drain: Literal["close", "abort"] = Field(
+        default="close", description="abort: its connections end without a close frame, after which it never returned"
+    )
+    quiet_s: int = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="so many seconds after a connection or a boot nothing is asked of the station",
+    )
+    patience_s: int | None = Field(
+        default=None, ge=5, le=300, description="seconds that a call to the station may wait for its answer; null: 30"
+    )
+    before_boot: Literal["heard", "refused"] = Field(
+        default="heard", description="refused: what it says before an accepted boot is answered SecurityError"
+    )
+    any_user: bool = Field(default=False, description="its password counts, whatever user name comes with it")
+    quirks: list[Habit] = Field(
+        default=[],
+        max_length=100,
+        description=f"what it is known to do against the rules: {', '.join(QUIRKS)}, "
+        f"or with a value behind an equals sign {', '.join(VALUED)}",
+    )
+
+
 class StationWish(BaseModel):
     """What the directory should say of a station. Its password is set apart from that."""
 
@@ -107,6 +156,7 @@ class StationWish(BaseModel):
     when_undecided: TokenStatus = Field(
         default="Accepted", description="what a token is answered when nobody decided in time"
     )
+    habits: Habits = Habits()
 
     @model_validator(mode="after")
     def _distinct_things(self) -> Self:
@@ -196,6 +246,7 @@ class Station(BaseModel):
     boot_answer: str
     heartbeat_s: int
     when_undecided: str
+    habits: Habits
     version: int = Field(description="counts the directory's changes; what `If-Match` compares")
     changed_at: datetime
     online: bool
@@ -218,6 +269,7 @@ def shown(found: Equipped) -> Station:
         boot_answer=row.boot_answer,
         heartbeat_s=row.heartbeat_s,
         when_undecided=row.when_undecided,
+        habits=_habits(row.habits or {}),
         version=row.version,
         changed_at=row.changed_at,
         online=row.online,
@@ -226,6 +278,11 @@ def shown(found: Equipped) -> Station:
         status=_status(row, row.status_since),
         evses=[_evse(evse, found) for evse in found.evses],
     )
+
+
+def _habits(known: dict[str, Any]) -> Habits:
+    """Return a station's habits; a quirk that there is no more is none."""
+    return Habits.model_validate(known | {"quirks": [quirk for quirk in known.get("quirks", []) if is_quirk(quirk)]})
 
 
 def _connection(row: Row[Any]) -> Connection | None:
@@ -333,6 +390,7 @@ def _record(id: str, wish: StationWish, caller: Admin) -> reference.Station:
         boot_status=wish.boot_answer,
         heartbeat_s=wish.heartbeat_s,
         when_undecided=wish.when_undecided,
+        habits=msgspec.convert(wish.habits.model_dump(), reference.Habits),
     )
 
 

@@ -50,7 +50,7 @@ class Condition:
         return now if now in self.versions else max(self.versions)
 
 
-def condition(
+async def condition(
     if_match: Annotated[str | None, Header(max_length=1000, description='only if it has this version: `"v3"`')] = None,
     if_none_match: Annotated[
         str | None, Header(max_length=1000, description="`*`: only if it is not there yet")

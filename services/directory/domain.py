@@ -14,6 +14,9 @@ from contracts.reference import (
     SiteForgotten,
     Station,
     StationForgotten,
+    TariffAssignment,
+    TariffAssignmentForgotten,
+    TariffVersion,
     Token,
     TokenForgotten,
 )
@@ -26,6 +29,8 @@ from contracts.requests import (
     PutAccessKey,
     PutSite,
     PutStation,
+    PutTariff,
+    PutTariffAssignment,
     PutToken,
     Refusal,
     SetPassword,
@@ -34,8 +39,8 @@ from contracts.requests import (
 REMEMBERED = 64
 """The newest so many requests to a thing are recognised when they are heard again."""
 
-Record = Site | Station | Token | AccessKey
-Gone = SiteForgotten | StationForgotten | TokenForgotten | AccessKeyForgotten
+Record = Site | Station | Token | AccessKey | TariffVersion | TariffAssignment
+Gone = SiteForgotten | StationForgotten | TokenForgotten | AccessKeyForgotten | TariffAssignmentForgotten
 Output = Record | Gone | DirectoryEvent
 
 
@@ -64,10 +69,11 @@ initial: State = Absent()
 
 
 class Asked(Struct, frozen=True):
-    """A request, and whether its tenant has the site it names (true where it names none)."""
+    """A request, and whether its tenant has the site or the tariff it names (true where it names none)."""
 
     message: Message[ChangeRequested]
     site_known: bool = True
+    tariff_known: bool = True
 
 
 def decide(state: State, asked: Asked) -> list[Output]:
@@ -96,6 +102,8 @@ def decide_anew(state: State, asked: Asked) -> list[Output]:
             return [mismatched(request, thing)]
         case Station(site=site) if not (asked.site_known or (isinstance(thing, Station) and thing.site == site)):
             return [refused(request, "unknown_site", f"there is no site {site}")]
+        case TariffAssignment(tariff=tariff) if not asked.tariff_known:
+            return [refused(request, "unknown_tariff", f"there is no tariff {tariff}")]
         case wish if same(wish, thing):
             return [accepted(request, state.version)]
         case wish:
@@ -120,7 +128,11 @@ def wished(thing: Record | None, request: ChangeRequested, version: int) -> Reco
             return stamped(token, request, version)
         case PutAccessKey(key=key), _:
             return stamped(key, request, version)
-        case Delete(), Site() | Station() | Token() | AccessKey():
+        case PutTariff(tariff=tariff), _:
+            return stamped(tariff, request, version)
+        case PutTariffAssignment(assignment=assignment), _:
+            return stamped(assignment, request, version)
+        case Delete(), Site() | Station() | Token() | AccessKey() | TariffAssignment():
             return gone(thing)(at=request.at, tenant=request.tenant, id=request.id)
         case _:
             return None
@@ -130,7 +142,7 @@ def stamped(record: Record, request: ChangeRequested, version: int) -> Record:
     return replace(record, at=request.at, tenant=request.tenant, id=request.id, version=version)
 
 
-def gone(thing: Record) -> type[Gone]:
+def gone(thing: Site | Station | Token | AccessKey | TariffAssignment) -> type[Gone]:
     match thing:
         case Site():
             return SiteForgotten
@@ -138,8 +150,10 @@ def gone(thing: Record) -> type[Gone]:
             return StationForgotten
         case Token():
             return TokenForgotten
-        case AccessKey():  # pragma: no branch
+        case AccessKey():
             return AccessKeyForgotten
+        case TariffAssignment():  # pragma: no branch
+            return TariffAssignmentForgotten
 
 
 def same(wish: Record | Gone, thing: Record | None) -> bool:
@@ -196,9 +210,11 @@ def evolve(state: State, event: Output) -> State:
     so its state can be folded anew from the log, in which deletions are nulls.
     """
     match event:
-        case Site() | Station() | Token() | AccessKey():
+        case Site() | Station() | Token() | AccessKey() | TariffVersion() | TariffAssignment():
             return Present(event, state.outcomes)
-        case SiteForgotten() | StationForgotten() | TokenForgotten() | AccessKeyForgotten():
+        case (
+            SiteForgotten() | StationForgotten() | TokenForgotten() | AccessKeyForgotten() | TariffAssignmentForgotten()
+        ):
             return Absent(state.version + 1, state.outcomes)
         case ChangeAccepted() | ChangeRefused() if earlier(state, event) is not None:
             return state

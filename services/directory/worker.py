@@ -11,20 +11,26 @@ from contracts.reference import (
     SiteForgotten,
     Station,
     StationForgotten,
+    TariffAssignment,
+    TariffAssignmentForgotten,
+    TariffVersion,
     Token,
     TokenForgotten,
 )
-from contracts.requests import ChangeAccepted, ChangeRefused, ChangeRequested, PutStation
-from contracts.topics import ACCESS, DIRECTORY, REGISTRY, REQUESTS, SITES, TOKENS, of_change
+from contracts.requests import ChangeAccepted, ChangeRefused, ChangeRequested, PutStation, PutTariffAssignment
+from contracts.topics import ACCESS, DIRECTORY, REGISTRY, REQUESTS, SITES, TARIFFS, TOKENS, of_change, tariff_key
 from services.directory import domain
 from services.directory.domain import Asked
 
 
 def regard(message: Message[ChangeRequested], copies: Copies) -> Asked:
-    """Return the request, and whether its tenant has the site that a station is put on."""
+    """Return the request, and whether its tenant has the site that a station is put on, or the tariff that is assigned."""
     match message.event.change:
         case PutStation(station=station) if station.site is not None:
             return Asked(message, copies.of(SITES).get(f"{message.event.tenant}/{station.site}") is not None)
+        case PutTariffAssignment(assignment=assignment) if assignment.tariff is not None:
+            key = tariff_key(message.event.tenant, assignment.tariff, 1)
+            return Asked(message, tariff_known=copies.of(TARIFFS).get(key) is not None)
         case _:
             return Asked(message)
 
@@ -35,8 +41,8 @@ def build(_: Settings) -> Stream:
         rules=domain,
         state=domain.State,
         inputs=(REQUESTS,),
-        outputs=(DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS),
-        copies=(Whole(SITES),),
+        outputs=(DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS),
+        copies=(Whole(SITES), Whole(TARIFFS)),
         regard=regard,
         key_of_state=key_of_state,
     )
@@ -53,5 +59,9 @@ def key_of_state(event: domain.Output) -> str:
             return f"{event.tenant}/token/{event.id}"
         case AccessKey() | AccessKeyForgotten():
             return f"{event.tenant}/access/{event.id}"
+        case TariffVersion():
+            return f"{event.tenant}/tariff/{event.id}"
+        case TariffAssignment() | TariffAssignmentForgotten():
+            return f"{event.tenant}/tariff_assignment/{event.id}"
         case ChangeAccepted() | ChangeRefused():
             return of_change(event)

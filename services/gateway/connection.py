@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 
 from chassis import clock, metrics
-from chassis.kafka import Place, Unavailable
+from chassis.kafka import Address, Place, Settled, Unavailable
 from chassis.secrets import CannotOpen
-from contracts.event import derived_id
+from contracts.event import StationId, TenantId, minted_ids
 from contracts.gateways import AuthorizeAnswered, CallAsked, StartAnswered, StopAnswered
 from contracts.stations import (
     AnsweredUndecided,
@@ -21,6 +21,7 @@ from contracts.stations import (
     ConnectionOpened,
     Frame,
     FrameUnread,
+    StationBooted,
     StationEvent,
     TokenPresented,
     TransactionEnded,
@@ -61,11 +62,14 @@ class Socket(Protocol):
     @property
     def close_reason(self) -> str | None: ...
 
-    async def hear(self) -> bytes | None:
-        """Return the next message; None when the socket has closed and all has been heard."""
+    async def listen(self, heard: Callable[[bytes], None]) -> None:
+        """Give each message to `heard` as it comes; return when the socket has closed and all has been heard."""
 
-    async def say(self, frame: bytes) -> None:
+    def say(self, frame: bytes) -> None:
         """Send a message, if the socket is still open."""
+
+    def hold(self, is_held: bool) -> None:
+        """Read no more from the socket, or read again."""
 
     async def close(self, code: int, reason: str) -> None:
         """Close it; the station has a moment to say its last."""
@@ -77,8 +81,11 @@ class Home(Protocol):
     undecided_after: float
     patience: timedelta
 
-    async def send(self, event: StationEvent, id: str, received: datetime) -> asyncio.Future[Any]:
-        """Put an event into the log; the future is done when it is acknowledged. Raises `Unavailable`, `TooLarge`."""
+    def address(self, tenant: TenantId, station: StationId, /) -> Address:
+        """Return where in the log the events of a station go."""
+
+    def post(self, to: Address, event: StationEvent, id: str, received: datetime, settled: Settled) -> None:
+        """Put an event into the log; `settled` is told when it is acknowledged. Raises `Unavailable`, `TooLarge`."""
 
     async def append(self, event: StationEvent, id: str) -> Place:
         """Put an event into the log and wait until it is acknowledged. Raises `Unavailable`."""
@@ -102,12 +109,27 @@ class Home(Protocol):
 class Waiting:
     """A frame of the station's on its way: in the log, then answered."""
 
-    __slots__ = ("call", "frame", "given_up", "id", "is_due", "payload", "place", "report", "since")
+    __slots__ = (
+        "_settled",
+        "call",
+        "error",
+        "frame",
+        "given_up",
+        "id",
+        "is_due",
+        "is_settled",
+        "payload",
+        "report",
+        "since",
+    )
 
-    def __init__(self, id: str, since: float, report: CallReport | None, call: Call | None) -> None:
-        self.id, self.since, self.report, self.call = id, since, report, call
-        self.place: asyncio.Future[Any] | None = None
-        """Done when it is in the log."""
+    def __init__(
+        self, id: str, since: float, report: CallReport | None, call: Call | None, settled: Callable[[], None]
+    ) -> None:
+        self.id, self.since, self.report, self.call, self._settled = id, since, report, call, settled
+        self.is_settled = False
+        """It is in the log, or needs not be; or there is an error."""
+        self.error: BaseException | None = None
         self.payload: bytes | None = None
         """The answer's, once there is one."""
         self.frame: bytes | None = None
@@ -117,23 +139,38 @@ class Waiting:
         self.given_up = False
         """Nobody has: a decision that comes now is too late."""
 
+    def settle(self, _: int, error: BaseException | None) -> None:
+        """The log has it for good, or never will."""
+        self.is_settled, self.error = True, error
+        self._settled()
+
 
 class StationConnection:
-    """The asyncio shell around a `protocol.Connection`."""
+    """The asyncio shell around a `protocol.Connection`.
+
+    A report's way is all in functions that never wait: `hear` takes a frame in and posts its report, the log tells `Waiting`
+    that it has it, `_advance` answers in order. An error of ours in any of them ends the connection; `run` raises it.
+    """
 
     def __init__(self, home: Home, socket: Socket, line: Line, cause: str) -> None:
-        self.line = line
         self.is_over = False
         self.is_closing = False
-        self._home, self._socket, self._cause = home, socket, cause
+        self._home, self._socket = home, socket
+        self._address = home.address(line.tenant, line.station)
         self._protocol = protocol.Connection(patience=home.patience)
+        self.line = line
         self._loop = asyncio.get_running_loop()
-        self._number = 0
+        self._ids = minted_ids(cause)
         self._waiting: deque[Waiting] = deque()
-        self._poked: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
+        self._unheard: deque[bytes] = deque()
+        """What has arrived while too much waits for its answer."""
+        self._heard_all: asyncio.Future[None] | None = None
+        self._is_deaf = False
+        """What arrives now is not heard: the station will say it again, on another connection."""
+        self._error: BaseException | None = None
         self._settled: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._giving_up: asyncio.Task[None] | None = None
         self._sampled: datetime | None = None
         self._close_code, self._close_reason = 1006, "station"
 
@@ -149,21 +186,42 @@ class StationConnection:
             return
         self.line = msgspec.structs.replace(self.line, epoch=place.offset)
         self._home.opened(self)
-        answering = asyncio.create_task(self._answer())
-        answering.add_done_callback(self._answered_for_the_last_time)
         try:
-            await self._read()
+            await self._socket.listen(self.hear)
+            while self._unheard and not self._is_deaf:
+                self._heard_all = self._loop.create_future()
+                await self._heard_all
         finally:
             self.is_over = True
-            self._poke()
-            await asyncio.wait([answering])
+            if self._giving_up is not None:
+                await asyncio.wait([self._giving_up])
             await self._end()
             self._home.closed(self)
-        await answering
+        if self._error is not None:
+            raise self._error
 
-    def _answered_for_the_last_time(self, _: asyncio.Task[None]) -> None:
-        if not self.is_over:  # an error of ours: `run` raises it
-            self._home.spawn(self.close(1011, "internal error", "error"))
+    def _broken(self, error: BaseException) -> None:
+        """An error of ours: the connection ends, and `run` raises it."""
+        self._error = self._error or error
+        self._hear_no_more()
+        self.is_over = True
+        self._home.spawn(self.close(1011, "internal error", "error"))
+
+    def _hear_no_more(self) -> None:
+        self._is_deaf = True
+        self._unheard.clear()
+        if self._heard_all is not None and not self._heard_all.done():
+            self._heard_all.set_result(None)
+
+    @property
+    def line(self) -> Line:
+        """The connection as its reports name it, and what is known of its station."""
+        return self._line
+
+    @line.setter
+    def line(self, line: Line) -> None:
+        self._line = v16.knowing(line, line.record)
+        self._protocol.is_lenient = self._line.quirks.lenient_correlation
 
     async def close(self, code: int, text: str, reason: str) -> None:
         """Close the socket; what still arrives on it is heard. `reason` is ours, for the metrics."""
@@ -173,6 +231,7 @@ class StationConnection:
 
     def _give_way(self) -> None:
         """The log does not acknowledge: the station should keep what it has to say, and try again later."""
+        self._hear_no_more()
         self._home.interrupted()
         self._home.spawn(self.close(1012, "try again later", "unacknowledged"))
 
@@ -181,7 +240,7 @@ class StationConnection:
         for waiting in self._waiting:
             if waiting.since >= before:
                 return False
-            if waiting.id and (waiting.place is None or not waiting.place.done()):
+            if not waiting.is_settled:
                 return True
         return False
 
@@ -208,8 +267,7 @@ class StationConnection:
             self._home.say_later(event, id)
 
     def _next_id(self) -> str:
-        self._number += 1
-        return derived_id(self._cause, "gateway", self._number)
+        return next(self._ids)
 
     def _common(self, at: datetime) -> dict[str, Any]:
         line = self.line
@@ -224,57 +282,67 @@ class StationConnection:
 
     # ---- what the station says ----
 
-    async def _read(self) -> None:
-        while (data := await self._socket.hear()) is not None:
-            try:
-                await self._hear(data)
-            except Unavailable:
-                self._give_way()
-                return
-            except TooLarge:
-                self._home.spawn(self.close(1009, "more than the log takes", "too_large"))
-                return
+    def hear(self, data: bytes) -> None:
+        """Take in a frame of the station's."""
+        if self._is_deaf:
+            return
+        if self._unheard or len(self._waiting) >= MOST_UNANSWERED:
+            self._unheard.append(data)
+            self._socket.hold(True)
+            return
+        try:
+            self._hear(data)
+        except Unavailable:
+            self._give_way()
+        except TooLarge:
+            self._hear_no_more()
+            self._home.spawn(self.close(1009, "more than the log takes", "too_large"))
+        except BaseException as error:  # noqa: BLE001 - as a task would
+            self._broken(error)
+        if self._waiting and self._waiting[0].is_settled:
+            self._advance()
 
-    async def _hear(self, data: bytes) -> None:
+    def _hear(self, data: bytes) -> None:
         received = clock.now()
         match self._protocol.receive(data):
             case Call() as call:
-                await self._called(call, received)
+                self._called(call, received)
             case Broken() as broken:
-                await self._post(v16.refused(self.line, broken, received), broken.call, received)
+                self._post(v16.refused(self.line, broken, received), broken.call, received)
             case Repeated(answer):
-                await self._repeat(answer)
+                self._repeat(answer)
             case Answered() as answered:
-                await self._post(v16.outcome(self.line, answered, received), None, received)
+                self._post(v16.outcome(self.line, answered, received), None, received)
                 self._settle(answered.late)
             case Refused() as refused:
-                await self._post(self._refusal(refused, received), None, received)
+                self._post(self._refusal(refused, received), None, received)
                 self._settle(refused.late)
             case Unread(frame, reason, violations):
                 report = FrameUnread(**self._common(received), frame=frame, reason=reason, violations=violations)
-                await self._post(report, None, received)
+                self._post(report, None, received)
             case None:
                 pass
 
-    async def _called(self, call: Call, received: datetime) -> None:
+    def _called(self, call: Call, received: datetime) -> None:
         metrics_of(call.action).inc()
         if call.action == "Heartbeat":
-            await self._beat(call, received)
+            self._beat(call, received)
         else:
-            await self._post(v16.report(self.line, call, received), call, received)
+            report = v16.report(self.line, call, received)
+            if isinstance(report, StationBooted):
+                self.line = v16.knowing(self.line, self.line.record, v16.hardware_of(report))
+            self._post(report, call, received)
 
-    async def _beat(self, call: Call, received: datetime) -> None:
+    def _beat(self, call: Call, received: datetime) -> None:
         """A heartbeat needs no log; of those that are written down anyway, none waits for it."""
         if self._is_sample(received):
-            place = await self._home.send(v16.report(self.line, call, received), self._next_id(), received)
-            place.add_done_callback(self._acknowledged)
-        payload = v16.time_answer(None, received)
+            report = v16.report(self.line, call, received)
+            self._home.post(self._address, report, self._next_id(), received, unheeded)
+        payload = v16.told(self.line, v16.time_answer(None, received))
         if not self._waiting:
-            await self._socket.say(self._protocol.answer(call, payload))
+            self._socket.say(self._protocol.answer(call, payload))
             return
-        waiting = Waiting("", self._loop.time(), None, call)
-        waiting.payload = payload
-        await self._line_up(waiting)
+        self._line_up(None, call, is_settled=True).payload = payload
 
     def _is_sample(self, received: datetime) -> bool:
         if self._sampled is not None and received - self._sampled < HEARTBEAT_SAMPLE:
@@ -282,78 +350,83 @@ class StationConnection:
         self._sampled = received
         return True
 
-    async def _post(self, report: Any, call: Call | None, received: datetime) -> None:
+    def _post(self, report: Any, call: Call | None, received: datetime) -> None:
         """Append a report; its answer, if it has one, follows when it is acknowledged."""
-        waiting = Waiting(self._next_id(), self._loop.time(), report if call else None, call)
+        waiting = self._line_up(report if call else None, call)
         if call is None:
             waiting.frame = b""
         elif not isinstance(report, CallRefused):
-            waiting.payload = v16.answer(call.action, report, received)
+            payload = v16.answer(call.action, report, received)
+            waiting.payload = None if payload is None else v16.told(self.line, payload)
             if waiting.payload is None:
                 self._loop.call_later(self._home.undecided_after, self._due, waiting)
-        await self._line_up(waiting)
-        waiting.place = await self._home.send(report, waiting.id, received)
-        waiting.place.add_done_callback(self._acknowledged)
+        self._home.post(self._address, report, waiting.id, received, waiting.settle)
 
     def _due(self, waiting: Waiting) -> None:
         waiting.is_due = True
-        self._poke()
+        self._advance()
 
-    async def _repeat(self, answer: bytes | None) -> None:
+    def _repeat(self, answer: bytes | None) -> None:
         """What is being answered anyway will be; what was answered is answered the same."""
         if answer is not None:
-            waiting = Waiting("", self._loop.time(), None, None)
-            waiting.frame = answer
-            await self._line_up(waiting)
+            self._line_up(None, None, is_settled=True).frame = answer
 
-    async def _line_up(self, waiting: Waiting) -> None:
-        while len(self._waiting) >= MOST_UNANSWERED and not self.is_over:
-            self._room = self._loop.create_future()
-            await self._room
+    def _line_up(self, report: CallReport | None, call: Call | None, *, is_settled: bool = False) -> Waiting:
+        """Return the last in the line of what is answered; what needs no log has no id."""
+        waiting = Waiting("" if is_settled else next(self._ids), self._loop.time(), report, call, self._advance)
+        waiting.is_settled = is_settled
         self._waiting.append(waiting)
-        if waiting.place is None and waiting.id == "":
-            self._poke()
-
-    def _acknowledged(self, place: asyncio.Future[Any]) -> None:
-        if not place.cancelled():
-            place.exception()  # looked at, so that nobody misses it; `_answer` deals with it
-        self._poke()
+        return waiting
 
     # ---- what we answer ----
 
-    async def _answer(self) -> None:
-        while not self.is_over:
-            if self._waiting and (answer := await self._answer_to(self._waiting[0])) is not None:
+    def _advance(self) -> None:
+        """Answer what can be answered, in the order of the calls, and hear what had no room before."""
+        try:
+            while self._waiting and not self.is_over and (answer := self._answer_to(self._waiting[0])) is not None:
                 self._done(self._waiting.popleft())
                 if answer:
-                    await self._socket.say(answer)
-                continue
-            self._poked = self._loop.create_future()
-            await self._poked
+                    self._socket.say(answer)
+        except BaseException as error:  # noqa: BLE001 - as a task would
+            self._broken(error)
+        if self._unheard and len(self._waiting) < MOST_UNANSWERED:
+            self._hear_the_rest()
 
-    async def _answer_to(self, head: Waiting) -> bytes | None:
+    def _hear_the_rest(self) -> None:
+        unheard, self._unheard = self._unheard, deque()
+        while unheard and len(self._waiting) < MOST_UNANSWERED and not self._is_deaf:
+            self.hear(unheard.popleft())
+        unheard.extend(self._unheard)
+        self._unheard = unheard if not self._is_deaf else deque()
+        if not self._unheard:
+            self._socket.hold(False)
+            if self._heard_all is not None and not self._heard_all.done():
+                self._heard_all.set_result(None)
+
+    def _answer_to(self, head: Waiting) -> bytes | None:
         """Return the frame that answers; empty if there is none to send, None if it cannot be answered yet."""
-        if head.id:
-            if head.place is None or not head.place.done():
-                return None
-            if head.place.cancelled() or head.place.exception() is not None:
-                self.is_over = True
-                self._give_way()
-                return None
+        if not head.is_settled:
+            return None
+        if head.error is not None:
+            self.is_over = True
+            self._give_way()
+            return None
         if head.frame is not None:
             return head.frame
         assert head.call is not None, "only calls are answered"
         if isinstance(head.report, CallRefused):
             metrics.OCPP_ERRORS.labels(head.report.code).inc()
             return self._protocol.refuse(head.call, head.report.code, head.report.description)
-        if head.payload is None and head.is_due and not self.is_closing:
-            await self._give_up(head)
-        return None if head.payload is None else self._protocol.answer(head.call, head.payload)
+        if head.payload is not None:
+            return self._protocol.answer(head.call, head.payload)
+        if head.is_due and not head.given_up and not self.is_closing:
+            head.given_up = True
+            self._giving_up = self._home.spawn(self._give_up(head))
+        return None
 
     async def _give_up(self, waiting: Waiting) -> None:
         """Nobody has decided in time: say so, and answer all the same (architecture §4)."""
         assert waiting.report is not None, "what waits for a decision has been reported"
-        waiting.given_up = True
         status = self.line.record.when_undecided
         given, payload = v16.undecided(waiting.report, status)
         undecided = AnsweredUndecided(
@@ -371,6 +444,7 @@ class StationConnection:
         else:
             metrics.GATEWAY_UNDECIDED.labels(metrics_action(waiting.call)).inc()
             waiting.payload = payload
+            self._advance()
 
     def decide(self, decision: Decision) -> bool:
         """Take in what a call is to be answered. False if no call waits for it any more."""
@@ -384,7 +458,7 @@ class StationConnection:
                 and DECIDES.get(type(waiting.report)) is type(decision)
             ):
                 waiting.payload = v16.decided(decision)
-                self._poke()
+                self._advance()
                 return True
         return False
 
@@ -394,14 +468,6 @@ class StationConnection:
             if isinstance(waiting.report, CallRefused):
                 outcome = "refused"
             duration_of(waiting.call.action, outcome).observe(self._loop.time() - waiting.since)
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-
-    def _poke(self) -> None:
-        if self._poked is not None and not self._poked.done():
-            self._poked.set_result(None)
-        if self.is_over and self._room is not None and not self._room.done():
-            self._room.set_result(None)
 
     # ---- what we ask ----
 
@@ -440,7 +506,7 @@ class StationConnection:
                 self._give_way()  # the call fails with the connection
                 return
             metrics.OCPP_MESSAGES.labels("out", ask.action, VERSION).inc()
-            await self._socket.say(ask.frame)
+            self._socket.say(ask.frame)
             await self._until_settled()
 
     async def _until_settled(self) -> None:
@@ -469,7 +535,12 @@ class StationConnection:
             description=refused.description,
             frame=refused.frame,
             late=refused.late,
+            violations=refused.violations,
         )
+
+
+def unheeded(_: int, __: BaseException | None) -> None:
+    """Nobody waits for this one."""
 
 
 KNOWN_CODES = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012})

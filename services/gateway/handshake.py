@@ -15,13 +15,16 @@ ENABLED: tuple[Protocol, ...] = ("ocpp1.6",)
 PREFIX = "ocpp"
 """The station's URL is `/ocpp/{identity}` for ever."""
 
+_NAME = r"[\w!#$%&'*+.^`|~-]+"
+"""A token of HTTP's headers (RFC 9110 §5.6.2)."""
 _ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 
 
 def identities(path: str, said: bytes | None) -> list[str]:
     """Return whom a request may come from, the likeliest first; nobody if its path is broken (T-01 to T-03).
 
-    A station that puts nothing in the path is its Basic user (Q-04).
+    Of several segments the one that is also the Basic user is likeliest, then the last. A station that puts nothing in
+    the path is its Basic user (Q-04).
     """
     bare = re.sub(r"^[a-z]+://[^/]*", "", path, flags=re.IGNORECASE).partition("?")[0]
     segments = [segment for segment in bare.split("/") if segment]
@@ -31,7 +34,8 @@ def identities(path: str, said: bytes | None) -> list[str]:
         return [name] if said is not None and (name := _user(said)) else []
     if _decoded(segments[-1]) is None:
         return []
-    return [name for segment in (segments[-1:] + segments[:-1]) if (name := _decoded(segment)) is not None]
+    named = [name for segment in (segments[-1:] + segments[:-1]) if (name := _decoded(segment)) is not None]
+    return sorted(named, key=lambda name: said is None or password(said, name) is None)
 
 
 def is_canonical(path: str) -> bool:
@@ -77,10 +81,16 @@ def password(said: bytes, identity: str) -> bytes | None:
 
 
 def spellings(presented: bytes) -> tuple[bytes, ...]:
-    """Return the bytes that a presented password may stand for: itself, and what it is the hex text of (T-23)."""
+    """Return the bytes that a presented password may stand for, itself first: what it is the hex text of, and its hex
+    text, which the station decoded though we know the text (T-23).
+    """
     if 32 <= len(presented) <= 40 and re.fullmatch(rb"(?:[0-9A-Fa-f]{2})+", presented):
-        return presented, bytes.fromhex(presented.decode())
-    return (presented,)
+        others: tuple[bytes, ...] = (bytes.fromhex(presented.decode()), presented.lower(), presented.upper())
+    elif 16 <= len(presented) <= 20:
+        others = (text := presented.hex().encode()), text.upper()
+    else:
+        others = ()
+    return tuple(dict.fromkeys((presented, *others)))
 
 
 class Choice(Struct, frozen=True):
@@ -91,8 +101,10 @@ class Choice(Struct, frozen=True):
     violations: tuple[Violation, ...] = ()
 
 
-def choose(offered: list[str], pinned: str | None) -> Choice:
-    """Choose by the station's order (T-08); a station that offers nothing speaks what it is pinned to (T-10)."""
+def choose(offered: list[str], pinned: str | None, *, otherwise: str | None = None) -> Choice:
+    """Choose by the station's order (T-08); a station that offers nothing speaks what it is pinned to (T-10), or else
+    what all such stations of the deployment speak.
+    """
     wanted = [protocol for protocol in ENABLED if pinned in (None, protocol)]
     for offer in offered:
         for protocol in wanted:
@@ -100,11 +112,18 @@ def choose(offered: list[str], pinned: str | None) -> Choice:
                 return Choice(protocol, offer)
             if offer.lower() == protocol:
                 return Choice(protocol, offer, (Violation("T-10", "subprotocol in other letters"),))
-    if not offered and pinned in wanted:
-        return Choice(wanted[0], None, (Violation("T-10", "no subprotocol offered"),))
+    if not offered:
+        for protocol in wanted:
+            if protocol == (pinned or otherwise):
+                return Choice(protocol, None, (Violation("T-10", "no subprotocol offered"),))
     return Choice(None)
 
 
 def offers(headers: list[str]) -> list[str]:
-    """Return the subprotocols that these headers offer, in order."""
-    return [offer for header in headers for part in header.split(",") if (offer := part.strip())]
+    """Return the subprotocols that these headers offer, in order; what else is in them is left out."""
+    return [name for header in headers for name in re.findall(_NAME, header, flags=re.ASCII)]
+
+
+def is_list(header: str) -> bool:
+    """Whether a header offers subprotocols as it should: names with commas between."""
+    return re.fullmatch(rf"[ \t,]*{_NAME}(?:[ \t]*,[ \t,]*{_NAME})*[ \t,]*", header, flags=re.ASCII) is not None

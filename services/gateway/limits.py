@@ -1,5 +1,7 @@
 """How much of something is let through: token buckets, without a clock (seconds of any clock come as arguments)."""
 
+from collections import deque
+
 
 class Bucket:
     """Lets `burst` through at once, and `rate` per second in the long run."""
@@ -23,6 +25,68 @@ class Bucket:
             return False
         self._level -= 1
         return True
+
+
+class Flow:
+    """Lets messages through at `rate` per second, and `burst` at once: the others come later, and none is dropped (T-54)."""
+
+    __slots__ = ("_due", "_every", "_room")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._every = 1 / rate if rate else 0.0
+        self._room = (burst - 1) * self._every
+        self._due = 0.0
+
+    def wait(self, now: float) -> float:
+        """Take one message; return for how many seconds to wait before it is let through, mostly 0."""
+        self._due = max(self._due, now - self._room) + self._every
+        return max(0.0, self._due - self._every - now)
+
+
+class Flaps:
+    """Counts how often the connections of a station replace one another (T-64)."""
+
+    def __init__(self, *, most: int = 10, within: float = 60, stations: int = 10_000) -> None:
+        self.within = within
+        self._most, self._stations = most, stations
+        self._times: dict[str, deque[float]] = {}
+
+    def replaced(self, station: str, now: float) -> int:
+        """A connection has replaced an older one. Return how often that happened lately, once that is too often."""
+        times = self._times.pop(station, None) or deque(maxlen=10 * self._most)
+        times.append(now)
+        self._times[station] = times
+        if len(self._times) > self._stations:
+            del self._times[next(iter(self._times))]
+        return lately if (lately := self._lately(station, now)) > self._most else 0
+
+    def is_flapping(self, station: str, now: float) -> bool:
+        """Whether that has happened too often of late."""
+        return self._lately(station, now) > self._most
+
+    def _lately(self, station: str, now: float) -> int:
+        return sum(now - time < self.within for time in self._times.get(station, ()))
+
+
+class Loops:
+    """Counts how often in a row a station has left soon after the same frame of ours (Q-14)."""
+
+    def __init__(self, *, stations: int = 10_000) -> None:
+        self._stations = stations
+        self._left: dict[str, tuple[str, int]] = {}
+
+    def left(self, station: str, after: str) -> int:
+        """It has left soon after this. Return how often in a row."""
+        known, times = self._left.pop(station, ("", 0))
+        times = times + 1 if known == after else 1
+        self._left[station] = after, times
+        if len(self._left) > self._stations:
+            del self._left[next(iter(self._left))]
+        return times
+
+    def stayed(self, station: str) -> None:
+        """It has left for some other reason."""
+        self._left.pop(station, None)
 
 
 class Failures:

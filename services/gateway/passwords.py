@@ -6,6 +6,7 @@ import hmac
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -21,11 +22,16 @@ class Passwords:
     The key is this process's own and the digest stays in memory: a storm of reconnecting stations hashes nothing.
     """
 
-    def __init__(self, *, threads: int = 2, waiting: int = 200, remembered: int = 1_000_000) -> None:
+    def __init__(
+        self, *, threads: int = 2, waiting: int = 5_000, within: float = 8, remembered: int = 1_000_000
+    ) -> None:
         self._hasher = PasswordHasher()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._key = os.urandom(32)
         self._room, self._most = waiting, remembered
+        self._threads, self._within = threads, within
+        self._asked, self._took = 0, 0.0
+        """How many are being checked now, and how many seconds one takes of late."""
         self._found: dict[str, tuple[bytes, int | None]] = {}
 
     def close(self) -> None:
@@ -43,21 +49,24 @@ class Passwords:
         asked, found = self.recall(station, stored, spellings)
         if asked:
             return found
-        if self._room <= 0:
-            raise Busy
-        self._room -= 1
+        if self._asked >= self._room or self._asked * self._took > self._within * self._threads:
+            raise Busy  # the station would give up before its turn comes
+        self._asked += 1
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._pool, self._search, stored, spellings)
+            found, took = await asyncio.get_running_loop().run_in_executor(self._pool, self._search, stored, spellings)
         finally:
-            self._room += 1
+            self._asked -= 1
+        self._took += (took - self._took) / 8
         self._remember(station, self._digest(stored, spellings), found)
         return found
 
     def _digest(self, stored: str, spellings: Sequence[bytes]) -> bytes:
         return hashlib.blake2b(b"\0".join((stored.encode(), *spellings)), key=self._key).digest()
 
-    def _search(self, stored: str, spellings: Sequence[bytes]) -> int | None:
-        return next((number for number, spelling in enumerate(spellings) if self._is(stored, spelling)), None)
+    def _search(self, stored: str, spellings: Sequence[bytes]) -> tuple[int | None, float]:
+        began = perf_counter()
+        found = next((number for number, spelling in enumerate(spellings) if self._is(stored, spelling)), None)
+        return found, perf_counter() - began
 
     def _is(self, stored: str, password: bytes) -> bool:
         try:

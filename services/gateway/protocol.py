@@ -7,18 +7,28 @@ reaches it as an argument. Ids T-… are rules of our catalogue.
 import re
 from collections import deque
 from datetime import datetime, timedelta
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
 from contracts.event import CommandId
 from contracts.stations import Frame, Violation
-from services.gateway import normalise
+from services.gateway import errors, normalise
 from services.gateway.errors import ErrorCode
 
 ALWAYS_ANSWERED = frozenset({"StartTransaction", "StopTransaction", "MeterValues"})
 """What a station throws away when it is refused: never answered with an error. Each says when it happened, so equal
 bytes under one id are a repetition, however long ago the first was answered."""
+
+Kind = Literal["call", "answer", "error"]
+_NUMBERS: tuple[tuple[int, Kind], ...] = ((2, "call"), (3, "answer"), (4, "error"))
+_KINDS: dict[bytes, Kind] = {
+    written.encode(): kind
+    for number, kind in _NUMBERS
+    for written in (f"{number}", f'"{number}"', f'" {number}"', f'"{number} "', f"{number}.0")
+}
+"""What the first element of a message says it is, as stations write it (Q-31)."""
 
 REMEMBERED = 16
 """So many calls, of the station's and of ours, are remembered after they are over."""
@@ -79,6 +89,7 @@ class Refused(Struct, frozen=True):
     description: str
     frame: Frame
     late: bool = False
+    violations: tuple[Violation, ...] = ()
 
 
 class Unread(Struct, frozen=True):
@@ -104,6 +115,8 @@ class Connection:
     def __init__(self, *, patience: timedelta = timedelta(seconds=30)) -> None:
         self.deadline: datetime | None = None
         """Until when our open call may be answered."""
+        self.is_lenient = False
+        """Whether an answer under another id answers the call that is open (T-45)."""
         self._patience = patience
         self._heard: dict[str, _Heard] = {}
         self._open: Ask | None = None
@@ -118,17 +131,19 @@ class Connection:
         violations = read.violations
         match [bytes(part) for part in read.parts]:
             case []:
-                return self._unreadable(data, read) if data.strip(b"\0 \t\r\n") else None
-            case [b"2" | b'"2"' as kind, id, *rest] if _echoable(id):
-                if kind != b"2":
+                if not data.strip(b"\0 \t\r\n"):
+                    return None
+                return Unread(read.frame, "no JSON array", (*violations, Violation("T-48")))
+            case [number, id, *rest] if (kind := _KINDS.get(number)) is not None:
+                if len(number) > 1:
                     violations += (Violation("Q-31", "message type as text"),)
-                return self._call(data, read.frame, id.decode(), rest, violations + _of_id(id))
-            case [b"3" | b'"3"', id, *rest]:
-                return self._result(id, rest, read.frame, violations)
-            case [b"4" | b'"4"', id, *rest]:
-                return self._error(id, rest, read.frame, violations)
-            case _:
-                return Unread(read.frame, "no message of OCPP-J", (*violations, Violation("T-47")))
+                if kind == "answer":
+                    return self._result(id, rest, read.frame, violations)
+                if kind == "error":
+                    return self._error(id, rest, read.frame, violations)
+                if _echoable(id):
+                    return self._call(data, read, id.decode(), rest, violations + _of_id(id))
+        return Unread(read.frame, "no message of OCPP-J", (*violations, Violation("T-47")))
 
     def answer(self, call: Call, payload: bytes) -> bytes:
         """Return the frame that answers a call of the station's."""
@@ -149,41 +164,34 @@ class Connection:
         return answer
 
     def _call(
-        self, data: bytes, frame: Frame, id: str, rest: list[bytes], violations: tuple[Violation, ...]
+        self, data: bytes, read: normalise.Envelope, id: str, rest: list[bytes], violations: tuple[Violation, ...]
     ) -> Call | Broken | Repeated:
         action = normalise.string(rest[0]) if rest else None
         payload = rest[1] if len(rest) > 1 else b"null"
-        if payload == b"null":
+        if payload == b"null" and action is not None:
             payload, violations = b"{}", (*violations, Violation("Q-32", "no payload"))
         if len(rest) > 2:
             violations += (Violation("T-40", "more elements than a call has"),)
+        if read.is_doubtful:
+            violations += (Violation("T-48", "no JSON"),)
         digest = hash(data)
         if (heard := self._heard.get(id)) is not None:
             if heard.digest == digest:
                 return Repeated(heard.answer)
             violations += (Violation("T-42", "the id of another call"),)
         self._remember(id, _Heard(digest, action or ""))
-        call = Call(id, action or "", payload, frame, digest, violations)
-        return Broken(call, "FormationViolation", "A call names an action.") if action is None else call
+        call = Call(id, action or "", payload, read.frame, digest, violations)
+        if action is None:
+            return Broken(call, "FormationViolation", "A call names an action.")
+        if read.is_doubtful and action not in ALWAYS_ANSWERED:
+            return Broken(call, "FormationViolation", "No JSON array.")
+        return call
 
     def _remember(self, id: str, heard: _Heard) -> None:
         self._heard.pop(id, None)
         self._heard[id] = heard
         if len(self._heard) > REMEMBERED:
             del self._heard[next(iter(self._heard))]
-
-    def _unreadable(self, data: bytes, read: normalise.Envelope) -> Call | Broken | Repeated | Unread:
-        """What is no JSON may still show which call it was meant to be (T-48)."""
-        found = _BEGINNING.match(data.lstrip(b"\xef\xbb\xbf"))
-        if found is None:
-            return Unread(read.frame, "no JSON array", (*read.violations, Violation("T-48")))
-        id, action = found[1].decode(errors="replace"), (found[2] or b"").decode()
-        violations = (*read.violations, Violation("T-48", "no JSON"))
-        if action in ALWAYS_ANSWERED:
-            return self._call(data, read.frame, id, [b'"%b"' % found[2], b"{}"], violations)
-        return Broken(
-            Call(id, action, b"{}", read.frame, hash(data), violations), "FormationViolation", "No JSON array."
-        )
 
     # ---- our calls ----
 
@@ -231,35 +239,39 @@ class Connection:
     def _result(
         self, id: bytes, rest: list[bytes], frame: Frame, violations: tuple[Violation, ...]
     ) -> Answered | Unread:
-        ask, late = self._settle(id)
+        ask, late, noted = self._settle(id)
         if ask is None:
             return Unread(frame, "answers no call of ours", (*violations, Violation("T-44")))
         payload = rest[0] if rest else b"null"
         if payload == b"null":
             payload, violations = b"{}", (*violations, Violation("Q-32", "no payload"))
-        return Answered(ask, payload, _without(ask.secret, frame), late, violations)
+        return Answered(ask, payload, _without(ask.secret, frame), late, violations + noted)
 
     def _error(self, id: bytes, rest: list[bytes], frame: Frame, violations: tuple[Violation, ...]) -> Refused | Unread:
-        ask, late = self._settle(id)
+        ask, late, noted = self._settle(id)
         if ask is None:
             return Unread(frame, "an error that answers no call of ours", (*violations, Violation("T-44")))
-        code, description = [*(normalise.string(part) or "" for part in rest[:2]), "", ""][:2]
+        said, description = [*(normalise.string(part) or "" for part in rest[:2]), "", ""][:2]
+        code = errors.understood(said)
+        if code != said or code not in get_args(ErrorCode) or len(rest) != 3 or rest[2][:1] != b"{":
+            noted += (Violation("Q-33", "an error of another form"),)
         code, description = _masked(ask.secret, code), _masked(ask.secret, description)
-        return Refused(ask, code, description[:255], _without(ask.secret, frame), late)
+        return Refused(ask, code, description[:255], _without(ask.secret, frame), late, violations + noted)
 
-    def _settle(self, raw: bytes) -> tuple[Ask | None, bool]:
+    def _settle(self, raw: bytes) -> tuple[Ask | None, bool, tuple[Violation, ...]]:
+        """Return which call of ours is answered, whether that is late, and what is odd about the id."""
         id = normalise.string(raw)
         if self._open is not None and self._open.id == id:
-            return self._close(), False
-        return self._given_up.pop(id or "", None), True
+            return self._close(), False, ()
+        late = self._given_up.pop(id or "", None)
+        if late is None and self._open is not None and self.is_lenient:
+            return self._close(), False, (Violation("Q-29", "the id is none of ours"),)
+        return late, True, ()
 
     def _close(self) -> Ask:
         assert self._open, "no call is open"
         ask, self._open, self.deadline = self._open, None, None
         return ask
-
-
-_BEGINNING = re.compile(rb'\s*\[\s*"?2"?\s*,\s*("[^"\\\x00-\x1f]{0,255}"|-?\d{1,36})\s*(?:,\s*"(\w{1,64})")?')
 
 
 def call_frame(id: str, action: str, payload: Struct) -> bytes:

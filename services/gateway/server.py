@@ -4,31 +4,35 @@ It holds nothing that it could not rebuild: sockets, and a copy of the registry 
 """
 
 import asyncio
+import gc
 import logging
 import os
-import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from math import ceil
+from typing import Any, Protocol, cast
 
 from msgspec import Struct, structs
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from chassis import clock, metrics
 from chassis.copies import Copy, Whole
 from chassis.kafka import (
+    Address,
     CopyKeeper,
     KafkaError,
     Log,
     MessageSizeTooLargeError,
     Place,
+    Settled,
     Tail,
     Unavailable,
     check_topics,
@@ -40,60 +44,132 @@ from chassis.secrets import Secrets
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.web import PortTaken
-from contracts.cloudevents import Unreadable
-from contracts.event import GatewayId, StationId, derived_id
+from contracts.event import GatewayId, StationId, TenantId, derived_id
 from contracts.gateways import CallAsked, CloseAsked, GatewayAlive, GatewayEvent, GatewayGone
 from contracts.reference import Station, StationRecord
-from contracts.stations import CallFailed, ConnectionOpened, StationEvent, Violation
+from contracts.stations import CallFailed, ConnectionOpened, StationEvent
 from contracts.topics import ALIVE, GATEWAYS, REGISTRY, STATIONS, Topic
 from services.gateway import handshake, v16
+from services.gateway.admission import Admission, Door, Policy, Refusal, unavailable
 from services.gateway.connection import Decision, StationConnection, TooLarge
-from services.gateway.limits import Bucket, Failures
-from services.gateway.passwords import Busy, Passwords
+from services.gateway.limits import Bucket, Flow
+from services.gateway.liveness import liveness_of
+from services.gateway.wire import Wire
 
 SOURCE = "/voltstream/gateway"
 ALIVE_EVERY = 5.0
 """Seconds between two signs of life."""
-SLICES = 50
-"""Many sockets are closed in so many slices, a tenth of a second apart, so that not all stations return at once (T-66)."""
+ABNORMAL = 1006
+"""The code of a connection that ended without a close frame of the station's."""
+TLS_HANDSHAKE = b"\x16\x03"
+"""How TLS begins: a handshake record of any version."""
+SLICE, SLICE_S = 20, 0.1
+"""Sockets are closed in slices of at least so many, so many seconds apart."""
 
 
-class Refusal(Exception):
-    """A handshake that ends without a WebSocket. `result` is its name in the metrics."""
+class Edge(Protocol):
+    """What a socket needs of its gateway."""
 
-    def __init__(self, status: HTTPStatus, result: str, **headers: str) -> None:
-        super().__init__(result)
-        self.status, self.result, self.headers = status, result, headers
+    pace: "Pace"
 
+    def never_asked(self, socket: "StationSocket") -> None:
+        """Whoever connected has not sent a request of HTTP."""
 
-class Admission(Struct, frozen=True):
-    """A handshake that succeeded."""
-
-    station: Station
-    choice: handshake.Choice
-    address: str
-    violations: tuple[Violation, ...] = ()
+    def silent(self, socket: "StationSocket") -> None:
+        """The station has said nothing for too long."""
 
 
-class StationSocket(ServerConnection):
+class StationSocket(Wire):
     """A WebSocket that knows whose it is."""
 
     admission: Admission | None = None
+    connection: StationConnection | None = None
+    has_begun = False
+    """Something has arrived."""
+    is_tls = False
+    """It began as TLS does."""
+    _aborted_with: int | None = None
+    _looking: asyncio.TimerHandle | None = None
 
-    async def hear(self) -> bytes | None:
-        """Return the next message, whether text or binary; None when the socket has closed and all has been heard."""
+    def __init__(self, *parts: Any, edge: Edge, **how: Any) -> None:
+        super().__init__(*parts, **how)
+        self._edge = edge
+        self._heard_at = self._pinged_at = self.loop.time()
+        self._flow = Flow(edge.pace.frames_per_s, edge.pace.frames_at_once)
+
+    @property
+    def record(self) -> Station:
+        """What the directory says of the station, once it is let in."""
+        assert self.admission is not None, "nobody knows who it is before that"
+        return self.admission.station if self.connection is None else self.connection.line.record
+
+    async def handshake(self, *parts: Any, **how: Any) -> None:
+        """Perform the opening handshake; tell the gateway of what was none."""
         try:
-            return await self.recv(decode=False)  # decoded, what is no UTF-8 would close the socket
-        except ConnectionClosed:
-            return None
+            await super().handshake(*parts, **how)
+        finally:
+            if self.request is None:
+                self._edge.never_asked(self)
 
-    async def say(self, frame: bytes) -> None:
-        """Send a message, if the socket is still open."""
-        with suppress(ConnectionClosed):
-            await self.send(frame, text=True)
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes. TLS is not waited for: it never becomes HTTP (T-13)."""
+        self._heard_at = self.loop.time()
+        if not self.has_begun:
+            self.has_begun, self.is_tls = True, data.startswith(TLS_HANDSHAKE)
+            if self.is_tls:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    @property
+    def close_code(self) -> int | None:
+        """How it was closed: the station's code, or ours if the station said nothing any more."""
+        if self._aborted_with is not None:
+            return self._aborted_with
+        sent = self.protocol.close_sent
+        return sent.code if sent is not None and super().close_code == ABNORMAL else super().close_code
+
+    def rest(self) -> float:
+        """Return for how many seconds to hear nothing more: what it sends next stays in its own buffers (T-54)."""
+        if wait := self._flow.wait(self.loop.time()):
+            metrics.GATEWAY_THROTTLED.inc()
+        return wait
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close it as this station can bear (Q-13)."""
+        if self.record.habits.drain == "close":
+            await super().close(code, reason)
+        elif self.state is State.OPEN:
+            self._aborted_with = code
+            self.transport.abort()
+            await self.wait_closed()
+
+    def start_keepalive(self) -> None:
+        """Watch over the station from now on, instead of the library (T-60, T-61)."""
+        self._look()
+
+    def _look(self) -> None:
+        if self.state is not State.OPEN:
+            return
+        now, pace = self.loop.time(), self._edge.pace
+        look = liveness_of(self.record, pace.ping, pace.pong_within).look(now, self._heard_at, self._pinged_at)
+        if look.dead:
+            self._edge.silent(self)
+            return
+        if look.ping:
+            self._pinged_at = now
+            self.protocol.send_ping(b"")
+            self.send_data()
+        self._looking = self.loop.call_later(look.again, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody has to be watched over any more."""
+        if self._looking is not None:
+            self._looking.cancel()
+        super().connection_lost(exc)
 
 
-class Pace(Struct, frozen=True, kw_only=True):
+class Pace(Policy, frozen=True, kw_only=True):
     """How long a gateway waits, in seconds, and how much it lets through."""
 
     undecided_after: float = 8
@@ -101,12 +177,18 @@ class Pace(Struct, frozen=True, kw_only=True):
     patience: float = 30
     """For answers to our calls."""
     alive_every: float = ALIVE_EVERY
-    handshakes: float = 100
-    """Per second; `burst` of them at once."""
-    burst: float = 500
-    failures: float = 30
-    """Of one address at once; it earns one per second."""
-    drained_within: float = 20
+    opened_within: float = 10
+    """What has not asked for a WebSocket by then is cut off."""
+    ping: float = 45
+    """Between two pings, after silence; a station may have habits of its own."""
+    pong_within: float = 30
+    frames_per_s: float = 20
+    """Of one station in the long run, `frames_at_once` of them at once; 0: as many as it likes."""
+    frames_at_once: float = 100
+    drain: float = 5
+    """Over so many seconds the stations are sent away, so that not all return at once (T-66)."""
+    drained_within: float = 15
+    """After that, so long for those that do not leave."""
 
 
 class Gateway:
@@ -123,13 +205,11 @@ class Gateway:
     ) -> None:
         self.id, self.reply_to = id, reply_to
         self.undecided_after, self.patience = pace.undecided_after, timedelta(seconds=pace.patience)
-        self._log, self._registry, self._secrets, self._pace = log, registry, secrets, pace
-        self._passwords = Passwords()
-        self._handshakes = Bucket(pace.handshakes, pace.burst)
-        self._failures = Failures(burst=pace.failures)
+        self._log, self._registry, self._secrets, self.pace = log, registry, secrets, pace
+        self._loop = asyncio.get_running_loop()
+        self.door = Door(registry, pace, self._loop.time)
         self._told = Bucket(1, 20)
         self._started_at = clock.now()
-        self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
         self._live: dict[tuple[StationId, int], StationConnection] = {}
@@ -147,95 +227,47 @@ class Gateway:
         """Decide on an opening handshake: None lets it in."""
         assert isinstance(socket, StationSocket), "sockets are made for stations"
         try:
-            socket.admission = await self._admit(address_of(socket), request)
+            if self._draining or not self.is_acknowledged:
+                raise unavailable("draining" if self._draining else "unacknowledged")
+            socket.admission = await self.door.admit(address_of(socket), request.path, request.headers)
         except Refusal as refusal:
-            metrics.GATEWAY_CONNECTS.labels(refusal.result).inc()
-            self._say_refused(socket, request, refusal)
+            self._refused(socket, refusal.result, refusal.status)
             response = socket.respond(refusal.status, f"{refusal.status.phrase}\n")
             for name, value in refusal.headers.items():
                 response.headers[name.replace("_", "-")] = value
             return response
-        metrics.GATEWAY_CONNECTS.labels("accepted").inc()
         return None
 
-    def _say_refused(self, socket: ServerConnection, request: Request, refusal: Refusal) -> None:
-        """Tell whoever sets a station up what it fails at; a storm does not fill the log."""
+    def process_response(self, socket: ServerConnection, _: Request, response: Response) -> None:
+        """Count those who are in, and those whose WebSocket is none."""
+        assert isinstance(socket, StationSocket), "sockets are made for stations"
+        if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            metrics.GATEWAY_CONNECTS.labels("accepted").inc()
+        elif socket.admission is not None:
+            self._refused(socket, "bad_handshake", HTTPStatus(response.status_code))
+
+    def never_asked(self, socket: "StationSocket") -> None:
+        """Count what is no HTTP at all, and of whom (Q-03). Who only looks whether the port is open is nobody."""
+        if not socket.has_begun:
+            return
+        result = "tls" if socket.is_tls else "slow" if socket.protocol.handshake_exc is None else "no_http"
+        with suppress(Refusal):
+            self.door.count_failure(address_of(socket))
+        self._refused(socket, result, None)
+
+    def _refused(self, socket: "StationSocket", why: str, status: HTTPStatus | None) -> None:
+        """Count, and tell whoever sets a station up what it fails at; a storm does not fill the log."""
+        metrics.GATEWAY_CONNECTS.labels(why).inc()
         if self._told.take(self._loop.time()):
-            named = handshake.identities(request.path, None)[:1]
+            named = handshake.identities(socket.request.path, None)[:1] if socket.request else []
             identity = repr(named[0][:64]) if named else "none"
-            lines.info(
-                "refused", why=refusal.result, station=identity, status=refusal.status.value, of=address_of(socket)
-            )
+            lines.info("refused", why=why, station=identity, status=status and status.value, of=address_of(socket))
 
     def select_subprotocol(self, socket: ServerConnection, _: object) -> Subprotocol | None:
         """Echo the chosen subprotocol in the station's spelling."""
         assert isinstance(socket, StationSocket), "sockets are made for stations"
         echo = socket.admission.choice.echo if socket.admission else None
         return None if echo is None else Subprotocol(echo)
-
-    async def _admit(self, address: str, request: Request) -> Admission:
-        if self._draining or not self.is_acknowledged:
-            raise unavailable("draining" if self._draining else "unacknowledged")
-        if not self._handshakes.take(self._loop.time()):
-            raise unavailable("too_many_handshakes")
-        try:
-            admission = await self._identified(address, request)
-        except Refusal as refusal:
-            if refusal.status in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED):
-                self._count_failure(address)
-            raise
-        self._failures.success(address)
-        return admission
-
-    def _count_failure(self, address: str) -> None:
-        """Who fails too often is not even told why."""
-        now = self._loop.time()
-        if self._failures.too_many(address, now):
-            raise too_many()
-        self._failures.count(address, now)
-
-    async def _identified(self, address: str, request: Request) -> Admission:
-        violations = list(repaired(request))
-        said = handshake.credentials(request.headers.get("Authorization"))
-        if not handshake.is_canonical(request.path):
-            violations.append(Violation("T-03", "the path is not /ocpp/{identity}"))
-        named = handshake.identities(request.path, said)
-        station = next((found for name in named if (found := self._registered(name)) is not None), None)
-        if station is None:
-            raise Refusal(HTTPStatus.NOT_FOUND, "unknown_station")
-        if station.security_profile >= 2:
-            raise Refusal(HTTPStatus.FORBIDDEN, "wrong_profile")
-        if station.security_profile == 1:
-            violations += await self._authenticated(address, station, said)
-        offered = handshake.offers(request.headers.get_all("Sec-WebSocket-Protocol"))
-        choice = handshake.choose(offered, station.protocol)
-        return Admission(station, choice, address, (*violations, *choice.violations))
-
-    def _registered(self, identity: str) -> Station | None:
-        try:
-            record = self._registry.get(identity)
-        except Unreadable as error:
-            lines.error("unreadable registry", why=str(error))
-            raise unavailable("unreadable_registry") from None
-        return record if isinstance(record, Station) else None
-
-    async def _authenticated(self, address: str, station: Station, said: bytes | None) -> tuple[Violation, ...]:
-        password = None if said is None else handshake.password(said, station.id)
-        if password is None or station.password_hash is None:
-            raise unauthorized()
-        asked = (station.id, station.password_hash, handshake.spellings(password))
-        if not self._passwords.recall(*asked)[0] and not self._may_guess(address):
-            raise too_many()  # a guess costs us a slow hash
-        try:
-            found = await self._passwords.match(*asked)
-        except Busy:
-            raise unavailable("too_many_passwords") from None
-        if found is None:
-            raise unauthorized()
-        return (Violation("Q-07", "the password as hex text"),) if found else ()
-
-    def _may_guess(self, address: str) -> bool:
-        return self._failures.is_trusted(address) or not self._failures.too_many(address, self._loop.time())
 
     # ---- connections ----
 
@@ -250,6 +282,7 @@ class Gateway:
             return
         self._count += 1
         connection = StationConnection(self, socket, self._line(admission.station), f"{self.id}/{self._count}")
+        socket.connection = connection
         gauge = metrics.GATEWAY_CONNECTIONS.labels(admission.choice.protocol, admission.station.security_profile)
         gauge.inc()
         self._opening.setdefault(admission.station.id, [])
@@ -300,6 +333,11 @@ class Gateway:
             self.hear(event)
         self._compare(connection)  # it may have changed meanwhile
 
+    def silent(self, socket: StationSocket) -> None:
+        """A station that says nothing is gone: its socket is closed, and cut off if it does not answer that (T-61, T-62)."""
+        if socket.connection is not None:
+            self.spawn(socket.connection.close(1001, "no sign of life", "silent"))
+
     def closed(self, connection: StationConnection) -> None:
         """Forget a connection; a newer one of the same station stays (T-63)."""
         station, epoch = connection.line.station, connection.line.epoch
@@ -316,7 +354,7 @@ class Gateway:
     def _compare(self, connection: StationConnection) -> None:
         """Whoever may no longer be there must shake hands again."""
         try:
-            record = self._registered(connection.line.station)
+            record = self.door.registered(connection.line.station)
         except Refusal:
             return  # it stays as it was known
         if record is not None and credentials_of(record) == credentials_of(connection.line.record):
@@ -326,12 +364,14 @@ class Gateway:
 
     # ---- the log ----
 
-    async def send(self, event: StationEvent, id: str, received: datetime) -> asyncio.Future[Any]:
-        """Put an event into the log; the future is done when it is acknowledged. Raises `Unavailable`."""
+    def address(self, tenant: TenantId, station: StationId) -> Address:
+        """Return where in the log the events of a station go."""
+        return self._log.address(STATIONS, f"{tenant}/{station}".encode(), SOURCE)
+
+    def post(self, to: Address, event: StationEvent, id: str, received: datetime, settled: Settled) -> None:
+        """Put an event into the log; `settled` is told when it is acknowledged. Raises `Unavailable`, `TooLarge`."""
         try:
-            return await self._log.send(
-                STATIONS, event, id=id, source=SOURCE, traceparent=new_traceparent(), recorded_at=received
-            )
+            self._log.post(to, event, id=id, traceparent=new_traceparent(), recorded_at=received, settled=settled)
         except MessageSizeTooLargeError as error:
             raise TooLarge from error
         except KafkaError as error:
@@ -349,7 +389,7 @@ class Gateway:
             source=SOURCE,
             traceparent=new_traceparent(),
             recorded_at=event.at,
-            timeout=self._pace.append_within,
+            timeout=self.pace.append_within,
         )
 
     def interrupted(self) -> None:
@@ -376,7 +416,7 @@ class Gateway:
                 self.interrupted()
             self._probe.clear()
             try:
-                async with asyncio.timeout(self._pace.alive_every if self.is_acknowledged else 0.5):
+                async with asyncio.timeout(self.pace.alive_every if self.is_acknowledged else 0.5):
                     await self._probe.wait()
             except TimeoutError:
                 continue
@@ -384,8 +424,8 @@ class Gateway:
     async def watch(self) -> None:
         """Look for ever whether something waits for its acknowledgement for too long."""
         while True:
-            await asyncio.sleep(min(0.5, self._pace.append_within / 4))
-            before = self._loop.time() - self._pace.append_within
+            await asyncio.sleep(min(0.5, self.pace.append_within / 4))
+            before = self._loop.time() - self.pace.append_within
             stuck = [connection for connection in self._live.values() if connection.overdue(before)]
             for connection in stuck:
                 self.spawn(connection.close(1012, "try again later", "unacknowledged"))
@@ -413,7 +453,7 @@ class Gateway:
 
     async def _sign(self, sign: GatewayAlive | GatewayGone) -> None:
         id = derived_id(f"{self.id}/{sign.at.isoformat()}", "gateway", type(sign).__name__)
-        await self._log.append(ALIVE, sign, id=id, source=SOURCE, timeout=self._pace.append_within)
+        await self._log.append(ALIVE, sign, id=id, source=SOURCE, timeout=self.pace.append_within)
 
     # ---- what is for stations ----
 
@@ -482,7 +522,7 @@ class Gateway:
     async def drain(self) -> None:
         """Refuse new stations and send away those that are here, in slices."""
         self._draining = True
-        deadline = self._loop.time() + self._pace.drained_within
+        deadline = self._loop.time() + self.pace.drain + self.pace.drained_within
         while (self._live or self._opening) and self._loop.time() < deadline:
             await self._close_all("draining", lambda: True)
             await asyncio.sleep(0.05)
@@ -491,7 +531,7 @@ class Gateway:
         """Say goodbye, after the last report."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-        self._passwords.close()
+        self.door.close()
         try:
             await self._recovered()
             await self._sign(GatewayGone(at=clock.now(), gateway=self.id))
@@ -500,13 +540,13 @@ class Gateway:
 
     async def _close_all(self, reason: str, wanted: Callable[[], bool]) -> None:
         connections = [connection for connection in self._live.values() if not connection.is_closing]
-        size = max(20, len(connections) // SLICES)
+        size = max(SLICE, ceil(len(connections) * SLICE_S / self.pace.drain))
         for start in range(0, len(connections), size):
             if not wanted():
                 return
             for connection in connections[start : start + size]:
                 self.spawn(connection.close(1012, "service restart", reason))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(SLICE_S)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do this besides."""
@@ -519,35 +559,6 @@ class Gateway:
 def address_of(socket: ServerConnection) -> str:
     peer = socket.remote_address
     return str(peer[0]) if peer else ""
-
-
-def unavailable(result: str) -> Refusal:
-    """Return the refusal that makes a station come back: never 401 or 404 for what is our trouble (T-07)."""
-    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, result, Retry_After=str(random.randint(5, 20)))
-
-
-def too_many() -> Refusal:
-    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_failures", Retry_After="30")
-
-
-def unauthorized() -> Refusal:
-    return Refusal(HTTPStatus.UNAUTHORIZED, "unauthorized", WWW_Authenticate='Basic realm="ocpp", charset="UTF-8"')
-
-
-def repaired(request: Request) -> list[Violation]:
-    """Add and remove headers where a station's handshake would fail for nothing (T-13)."""
-    found = []
-    headers = request.headers
-    if headers.get("Upgrade", "").lower() == "websocket" and "upgrade" not in headers.get("Connection", "").lower():
-        if "Connection" in headers:
-            del headers["Connection"]
-        headers["Connection"] = "Upgrade"
-        found.append(Violation("Q-02", "no Connection: Upgrade"))
-    offered = headers.get_all("Sec-WebSocket-Protocol")
-    if offered and not handshake.offers(offered):
-        del headers["Sec-WebSocket-Protocol"]
-        found.append(Violation("T-13", "empty subprotocol header"))
-    return found
 
 
 def credentials_of(station: Station) -> tuple[object, ...]:
@@ -586,13 +597,12 @@ async def listening(gateway: Gateway, listener: socket.socket) -> AsyncIterator[
         sock=listener,
         select_subprotocol=gateway.select_subprotocol,
         process_request=gateway.process_request,
-        create_connection=StationSocket,
+        process_response=gateway.process_response,
+        create_connection=cast("type[ServerConnection]", partial(StationSocket, edge=gateway)),
         compression=None,
         server_header=None,
-        open_timeout=10,
+        open_timeout=gateway.pace.opened_within,
         close_timeout=2,
-        ping_interval=45,
-        ping_timeout=45,
         max_size=1 << 20,
         max_queue=16,
         logger=quiet,
@@ -651,10 +661,34 @@ async def _finished(task: asyncio.Task[None]) -> None:
     await asyncio.shield(task)
 
 
+def spare_the_collector() -> None:
+    """Let Python look seldom for garbage in cycles: reports make none, connections little, and what is there by now stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def pace_of(settings: Settings) -> Pace:
+    """Return what the deployment wants of its gateways."""
+    return Pace(
+        undecided_after=settings.undecided_after_s,
+        ping=settings.ocpp_ping_s,
+        pong_within=settings.ocpp_pong_within_s,
+        frames_per_s=settings.ocpp_frames_per_s,
+        frames_at_once=settings.ocpp_frames_at_once,
+        drain=settings.ocpp_drain_s,
+        handshakes=settings.ocpp_handshakes_per_s,
+        burst=settings.ocpp_handshakes_at_once,
+        protocol=settings.ocpp_default_protocol or None,
+        hide_unknown=settings.ocpp_hide_unknown_stations,
+        passwordless=settings.ocpp_passwordless_stations,
+    )
+
+
 async def serve(settings: Settings, service: Service) -> None:
     """Run the gateway until it is asked to stop."""
-    pace = Pace(undecided_after=settings.undecided_after_s)
-    async with running(settings, pace) as it:
+    async with running(settings, pace_of(settings)) as it:
+        spare_the_collector()
         lines.info("stations are welcome", port=it.port, gateway=it.gateway.id)
         service.ready()
         await service.stopping.wait()

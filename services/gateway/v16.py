@@ -8,13 +8,14 @@ import hashlib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from chassis.secrets import Secrets, mask
+from chassis.secrets import Secrets, fold, mask
 from contracts.authorizations import TokenInfo, TokenStatus
 from contracts.event import GatewayId, Sealed, StationId, TenantId, TokenId, TransactionId
 from contracts.gateways import AuthorizeAnswered, CallAsked, StartAnswered, StartCharging, StopAnswered
@@ -23,23 +24,27 @@ from contracts.stations import (
     CallAnswered,
     CallFailed,
     CallRefused,
+    CertificateSigningRequested,
     ConnectorStatusReported,
     DataTransferred,
     DiagnosticsStatusReported,
     FirmwareStatusReported,
     HeartbeatReceived,
+    LogStatusReported,
     MetersRead,
     Reading,
     Sample,
+    SecurityEventReported,
     StationBooted,
     TokenPresented,
     TransactionEnded,
     TransactionStarted,
     Violation,
 )
-from services.gateway import normalise, protocol
+from services.gateway import normalise, profiles, protocol, signing
 from services.gateway.errors import ErrorCode
-from services.gateway.protocol import ALWAYS_ANSWERED, Answered, Ask, Broken, Call
+from services.gateway.profiles import Hardware, Quirks
+from services.gateway.protocol import Answered, Ask, Broken, Call
 
 R = TypeVar("R", bound="Request")
 
@@ -54,6 +59,9 @@ CallReport = (
     | DataTransferred
     | FirmwareStatusReported
     | DiagnosticsStatusReported
+    | LogStatusReported
+    | SecurityEventReported
+    | CertificateSigningRequested
     | CallRefused
 )
 """What a call of a station's may report."""
@@ -134,6 +142,10 @@ Unit = Literal[
 # fmt: on
 
 
+MEASURANDS: tuple[str, ...] = get_args(Measurand)
+PHASES: tuple[str, ...] = get_args(Phase)
+
+
 class SampledValue(Request, frozen=True):
     """OCPP 1.6 §7.43."""
 
@@ -176,7 +188,7 @@ class StopTransaction(Request, frozen=True):
     meter_stop: WattHours | None
     timestamp: Time | None
     id_tag: IdTag | None = None
-    reason: Annotated[Reason, Meta(extra={"rule": "Q-76"})] = "Local"
+    reason: Annotated[Reason, Meta(extra={"rule": "Q-76", "blank": "Other"})] = "Local"
     transaction_data: tuple[MeterValue, ...] = ()
 
 
@@ -218,18 +230,95 @@ class DataTransfer(Request, frozen=True):
 class DiagnosticsStatusNotification(Request, frozen=True):
     """OCPP 1.6 §6.17."""
 
-    status: Literal["Idle", "Uploaded", "UploadFailed", "Uploading"]
+    status: Annotated[Literal["Idle", "Uploaded", "UploadFailed", "Uploading"], Meta(extra={"rule": "M-09"})]
 
 
 class FirmwareStatusNotification(Request, frozen=True):
     """OCPP 1.6 §6.19."""
 
-    status: Literal[
-        "Downloaded", "DownloadFailed", "Downloading", "Idle", "InstallationFailed", "Installing", "Installed"
+    status: Annotated[
+        Literal["Downloaded", "DownloadFailed", "Downloading", "Idle", "InstallationFailed", "Installing", "Installed"],
+        Meta(extra={"rule": "M-10"}),
     ]
 
 
+class SecurityEventNotification(Request, frozen=True):
+    """OCPP 1.6 security whitepaper §4.7."""
+
+    type: Annotated[str, Meta(max_length=50, extra={"rule": "M-11"})]
+    timestamp: Time | None
+    tech_info: Annotated[str, Meta(max_length=255, extra={"rule": "M-11"})] | None = None
+
+
+class SignCertificate(Request, frozen=True):
+    """OCPP 1.6 security whitepaper §4.8."""
+
+    csr: Annotated[str, Meta(max_length=5500, extra={"rule": "M-12"})]
+
+
+RequestId = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1, extra={"rule": "M-13"})]
+
+
+class SignedFirmwareStatusNotification(Request, frozen=True):
+    """OCPP 1.6 security whitepaper §4.9."""
+
+    status: Annotated[
+        Literal[
+            "Downloaded", "DownloadFailed", "Downloading", "DownloadScheduled", "DownloadPaused", "Idle",
+            "InstallationFailed", "Installing", "Installed", "InstallRebooting", "InstallScheduled",
+            "InstallVerificationFailed", "InvalidSignature", "SignatureVerified",
+        ],
+        Meta(extra={"rule": "M-13"}),
+    ]  # fmt: skip
+    request_id: RequestId | None = None
+
+
+class LogStatusNotification(Request, frozen=True):
+    """OCPP 1.6 security whitepaper §4.6."""
+
+    status: Annotated[
+        Literal[
+            "BadMessage", "Idle", "NotSupportedOperation", "PermissionDenied", "Uploaded", "UploadFailure", "Uploading",
+        ],
+        Meta(extra={"rule": "M-14"}),
+    ]  # fmt: skip
+    request_id: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1, extra={"rule": "M-14"})] | None = None
+
+
 REASONS, FAULTS = frozenset[str](get_args(Reason)), frozenset[str](get_args(FaultCode))
+STATUSES = frozenset[str](get_args(Status))
+
+# ---- what is particular to a kind of struct ------------------------------------------------------------------------
+
+_PHASED = re.compile(r"(.+?)[\W_]*(L[123](?:[\W_]*(?:N|L[123]))?|(?<=[\W_])N)", re.IGNORECASE)
+SCALED = {
+    "MWh": ("kWh", 3), "MWH": ("kWh", 3), "GWh": ("kWh", 6), "mWh": ("Wh", -3), "MW": ("kW", 3), "mW": ("W", -3),
+    "mA": ("A", -3), "MA": ("A", -3), "mV": ("V", -3), "kV": ("V", 3), "KV": ("V", 3),
+}  # fmt: skip
+"""Units that OCPP has not: the one that it has, and the power of ten between them (Q-87)."""
+
+
+def sampled(said: dict[str, Any], note: Callable[[str, str], None]) -> dict[str, Any]:
+    """Take a phase out of a measurand (Q-89), and a value out of a unit that OCPP has not (Q-87)."""
+    measurand, unit = said.get("measurand"), said.get("unit")
+    if isinstance(measurand, str) and normalise.word(MEASURANDS, measurand) is None:
+        found = _PHASED.fullmatch(measurand.strip("\"' \t\r\n\0"))
+        meant = None if found is None else normalise.word(MEASURANDS, found[1])
+        if found is not None and meant is not None:
+            note("Q-89", "a phase in a measurand")
+            said = said | {
+                "measurand": meant,
+                "phase": said.get("phase") or normalise.word(PHASES, found[2]) or found[2],
+            }
+    if isinstance(unit, str) and (scale := SCALED.get(unit.strip())) is not None:
+        value = normalise.decimal(said.get("value"))
+        if value is not None and abs(value.adjusted()) < normalise.LONGEST_NUMBER:
+            note("Q-87", "a unit that OCPP has not")
+            said = said | {"value": format(value.scaleb(scale[1]), "f"), "unit": scale[0]}
+    return said
+
+
+REPAIRS: dict[type[Struct], normalise.Repair] = {SampledValue: sampled}
 
 # ---- in our vocabulary ---------------------------------------------------------------------------------------------
 
@@ -246,6 +335,25 @@ class Line(Struct, frozen=True):
     epoch: int = 0
     ports: tuple[tuple[int, int], ...] = ()
     """(evse, connector) of 1.6's connectors 1, 2, …; empty: each connector is an evse with one connector."""
+    hardware: Hardware | None = None
+    """What it said it is, on this connection."""
+    quirks: Quirks = profiles.NONE
+
+
+def knowing(line: Line, record: Station, hardware: Hardware | None = None) -> Line:
+    """Return the line with what is now known of its station; what it said it is stays."""
+    hardware = hardware or line.hardware
+    return msgspec.structs.replace(
+        line,
+        record=record,
+        ports=ports_of(record),
+        hardware=hardware,
+        quirks=profiles.quirks_of(record.habits.quirks, hardware),
+    )
+
+
+def hardware_of(booted: StationBooted) -> Hardware:
+    return Hardware(booted.vendor, booted.model, booted.firmware_version or "")
 
 
 def ports_of(record: Station) -> tuple[tuple[int, int], ...]:
@@ -258,6 +366,7 @@ class Heard:
 
     def __init__(self, line: Line, call: Call, received: datetime, violations: list[Violation]) -> None:
         self.line, self.received = line, received
+        self.is_peculiar = line.quirks is not profiles.NONE
         self._call, self._violations = call, [*call.violations, *violations]
 
     def note(self, rule: str, detail: str = "") -> None:
@@ -284,6 +393,9 @@ class Heard:
         if connector is None or connector <= 0:
             if connector:
                 self.note("M-07", "negative connector")
+            if self.line.quirks.connector_0_is_1 and len(ports) <= 1:
+                self.note("Q-49", "connector 0 is the only one")
+                return ports[0] if ports else (1, 1)
             return 0, 0
         if not ports:
             return connector, 1
@@ -297,20 +409,42 @@ class Heard:
         if not connector and len(self.line.ports) == 1:
             self.note("Q-49", "connector 0 charges")
             return self.line.ports[0]
-        if not connector:
+        if not connector and not self.line.quirks.connector_0_is_1:
             self.note("M-04", "connector 0 cannot charge")
         return self.place(connector)
 
-    def token(self, uid: str) -> TokenId:
-        if not uid.isprintable() or uid != uid.strip():
+    def uid(self, said: str) -> str:
+        """Return the uid that an id tag names; a blank one is somebody who charges without any (Q-59)."""
+        if not said.isprintable() or said != said.strip():
             self.note("Q-55", "blanks or control characters in an id tag")
+        if self.is_peculiar:
+            said = self._peculiar(said)
+        if not fold(said):
+            self.note("Q-59", "a blank id tag")
+            return FREE
+        return said
+
+    def _peculiar(self, uid: str) -> str:
+        quirks, said = self.line.quirks, fold(uid)
+        if (prefix := next(filter(said.startswith, quirks.tag_prefixes), "")) and len(said) > len(prefix):
+            self.note("Q-57", "an id tag behind a prefix")
+            said = uid = said.removeprefix(prefix)
+        if quirks.plain_tags and not said.isalnum() and any(c.isalnum() for c in said):
+            self.note("Q-57", "an id tag with marks between its letters")
+            said = uid = "".join(c for c in said if c.isalnum())
+        if quirks.cut_tags and len(said) > 20:
+            self.note("Q-55", "of an id tag, 20 characters count")
+            uid = said[:20]
+        return uid
+
+    def token(self, uid: str) -> TokenId:
         return self.line.secrets.token_id(self.line.tenant, uid)
 
-    def meant(self, text: str | None) -> str | None:
+    def meant(self, text: str | None, rule: str = "Q-41") -> str | None:
         """Return `text` unless it says that there is nothing (Q-41, Q-48)."""
-        if text is None or (text.strip() and text not in NOTHING):
+        if text is None or (text.strip() and text.strip().casefold() not in NOTHING):
             return text
-        self.note("Q-41", "a text that says nothing")
+        self.note(rule, "a text that says nothing")
         return None
 
     def plausible(self, at: datetime | None) -> datetime | None:
@@ -319,6 +453,9 @@ class Heard:
         A clock that has never been set shows its first moment again and again, which tells nothing; and what lies at the
         edge of the calendar cannot be said in UTC. Neither is a time.
         """
+        if self.is_peculiar and self.line.quirks.local_as_z and at is not None and at.tzinfo is UTC:
+            self.note("Q-102", "local time that is labelled Z")
+            at = at.replace(tzinfo=self.line.quirks.ways.zone)
         if at is not None and not UNSET_CLOCK < at < END_OF_TIME:
             self.note("X-43", "a clock that has never been set")
             return None
@@ -327,7 +464,10 @@ class Heard:
         return at
 
 
-NOTHING = frozenset({"null", "NULL", "None"})
+NOTHING = frozenset({"null", "(null)", "none", "nil", "undefined", "nan"})
+ZERO = re.compile(r"(0x)?0+", re.IGNORECASE)
+FREE = "FREEVEND"
+"""The uid of who charges without an id tag: register it, and such a station may."""
 OLDEST = datetime(2015, 1, 1, tzinfo=UTC)
 UNSET_CLOCK = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
@@ -358,13 +498,13 @@ def beat(heard: Heard, _: Heartbeat) -> HeartbeatReceived:
 
 
 def presented(heard: Heard, said: Authorize) -> TokenPresented:
-    token = heard.token(said.id_tag)
-    return TokenPresented(token=token, masked_uid=mask(said.id_tag), **heard.common())
+    uid = heard.uid(said.id_tag)
+    return TokenPresented(token=heard.token(uid), masked_uid=mask(uid), **heard.common())
 
 
 def started(heard: Heard, said: StartTransaction) -> TransactionStarted:
     evse, connector = heard.charging_place(said.connector_id)
-    uid = said.id_tag or ""
+    uid = heard.uid(said.id_tag or "")
     token, at = heard.token(uid), heard.plausible(said.timestamp)
     if said.reservation_id is not None and said.reservation_id <= 0:
         heard.note("Q-71", "reservation 0 is none")
@@ -381,7 +521,8 @@ def started(heard: Heard, said: StartTransaction) -> TransactionStarted:
 
 
 def read(heard: Heard, said: MeterValues) -> MetersRead:
-    evse, connector = heard.place(said.connector_id)
+    charges = not said.connector_id and said.transaction_id is not None
+    evse, connector = heard.charging_place(0) if charges else heard.place(said.connector_id)
     taken = readings(heard, said.meter_value or ())
     return MetersRead(
         evse=evse,
@@ -394,38 +535,72 @@ def read(heard: Heard, said: MeterValues) -> MetersRead:
 
 def ended(heard: Heard, said: StopTransaction) -> TransactionEnded:
     at, taken = heard.plausible(said.timestamp), readings(heard, said.transaction_data)
-    token = None if said.id_tag is None else heard.token(said.id_tag)
+    uid = None if said.id_tag is None or nobody(heard, said.id_tag) else heard.uid(said.id_tag)
     return TransactionEnded(
         transaction=transaction(said.transaction_id) or TransactionId(""),
         meter_wh=said.meter_stop,
         reason=said.reason if said.reason in REASONS else "Other",
-        token=token,
-        masked_uid="" if said.id_tag is None else mask(said.id_tag),
+        reason_said=None if said.reason in REASONS else said.reason[:LONGEST_WORD],
+        token=None if uid is None else heard.token(uid),
+        masked_uid="" if uid is None else mask(uid),
         readings=taken,
         at_is_ours=at is None,
         **heard.common(at),
     )
 
 
+LONGEST_WORD = 255
+"""So many characters of a word that is none of OCPP's are kept."""
+
+
+def nobody(heard: Heard, id_tag: str) -> bool:
+    """Whether a stop's id tag says that nobody has shown one (Q-59)."""
+    if fold(id_tag):
+        return False
+    heard.note("Q-59", "a blank id tag")
+    return True
+
+
 def status_reported(heard: Heard, said: StatusNotification) -> ConnectorStatusReported:
-    evse, connector = heard.place(said.connector_id)
+    of_a_car = not said.connector_id and len(heard.line.ports) == 1 and said.status in OF_A_CAR
+    evse, connector = heard.charging_place(0) if of_a_car else heard.place(said.connector_id)
     at, code = heard.plausible(said.timestamp), said.error_code or "NoError"
     return ConnectorStatusReported(
         evse=evse,
         connector=connector,
-        status=said.status,
+        status=OLDER.get(normalise.folded_word(said.status), said.status)
+        if said.status not in STATUSES
+        else said.status,
         error_code=code if code in FAULTS else "OtherError",
-        info=heard.meant(said.info) or (None if code in FAULTS else code),
-        vendor_id=heard.meant(said.vendor_id),
-        vendor_error_code=heard.meant(said.vendor_error_code),
+        info=heard.meant(said.info, "Q-48") or (None if code in FAULTS else code),
+        vendor_id=heard.meant(said.vendor_id, "Q-48"),
+        vendor_error_code=error(heard, said.vendor_error_code),
         at_is_ours=at is None,
         **heard.common(at),
     )
 
 
+OLDER = {"occupied": "Occupied"}
+"""A status of OCPP 1.5, which is kept (Q-47)."""
+OF_A_CAR = frozenset({"Preparing", "Charging", "SuspendedEVSE", "SuspendedEV", "Finishing", "Reserved", "Occupied"})
+"""Statuses that a whole station cannot have (M-07)."""
+
+
+def error(heard: Heard, code: str | None) -> str | None:
+    """Return a vendor's error code, unless it is a number that stands for none (Q-48)."""
+    if code is not None and ZERO.fullmatch(code.strip()):
+        heard.note("Q-48", "an error code that says nothing")
+        return None
+    return heard.meant(code, "Q-48")
+
+
 def transferred(heard: Heard, said: DataTransfer) -> DataTransferred:
     return DataTransferred(
-        vendor_id=said.vendor_id, vendor_message_id=said.message_id, data=said.data, **heard.common()
+        vendor_id=said.vendor_id,
+        vendor_message_id=said.message_id,
+        data=said.data,
+        status=profiles.accepts(heard.line.quirks, said.vendor_id, said.message_id),
+        **heard.common(),
     )
 
 
@@ -437,37 +612,107 @@ def firmware(heard: Heard, said: FirmwareStatusNotification) -> FirmwareStatusRe
     return FirmwareStatusReported(status=said.status, **heard.common())
 
 
+def signed_firmware(heard: Heard, said: SignedFirmwareStatusNotification) -> FirmwareStatusReported:
+    if said.request_id is None and said.status != "Idle":
+        heard.note("M-13", "no request id")
+    return FirmwareStatusReported(status=said.status, signed=True, request=said.request_id, **heard.common())
+
+
+def log_status(heard: Heard, said: LogStatusNotification) -> LogStatusReported:
+    if said.request_id is None and said.status != "Idle":
+        heard.note("M-14", "no request id")
+    return LogStatusReported(status=said.status, request=said.request_id, **heard.common())
+
+
+def security_event(heard: Heard, said: SecurityEventNotification) -> SecurityEventReported:
+    at = heard.plausible(said.timestamp)
+    return SecurityEventReported(
+        event=said.type, info=heard.meant(said.tech_info, "M-11"), at_is_ours=at is None, **heard.common(at)
+    )
+
+
+def signing_requested(heard: Heard, said: SignCertificate) -> CertificateSigningRequested:
+    """Whatever is asked for is answered Rejected: Accepted would promise a CertificateSigned, and nobody signs yet."""
+    asked = signing.request(said.csr)
+    if asked.is_bare:
+        heard.note("M-12", "a request that is no PEM")
+    if asked.problem:
+        heard.note("M-12", asked.problem)
+    elif heard.line.station not in {asked.common_name, *asked.common_name.split()}:
+        heard.note("M-12", "its common name is not the station's identity")
+    return CertificateSigningRequested(
+        csr=said.csr,
+        common_name=asked.common_name,
+        organization=asked.organization,
+        key=asked.key,
+        problem=asked.problem,
+        **heard.common(),
+    )
+
+
 def transaction(number: int | None) -> TransactionId | None:
     return None if number is None else TransactionId(str(number))
 
 
 def readings(heard: Heard, said: tuple[MeterValue, ...]) -> tuple[Reading, ...]:
     return tuple(
-        Reading(
-            at=heard.plausible(value.timestamp) or heard.received, samples=samples(heard, value.sampled_value or ())
-        )
-        for value in said
+        [  # a list, for there are many: a generator costs more than what it saves
+            Reading(heard.plausible(value.timestamp) or heard.received, samples(heard, value.sampled_value or ()))
+            for value in said
+        ]
     )
 
 
 def samples(heard: Heard, said: tuple[SampledValue, ...]) -> tuple[Sample, ...]:
-    return tuple(found for value in said if (found := sample(heard, value)) is not None)
+    return tuple([found for value in said if (found := sample(heard, value)) is not None])
 
 
 def sample(heard: Heard, said: SampledValue) -> Sample | None:
     """Return one value of a meter, or None if it says no number; signed data stay untouched (X-49)."""
     signed = said.format == "SignedData"
     value = said.value
-    if not signed:
+    if not signed and not normalise.is_plain(value):
         found = normalise.number(value)
         if found is None:
-            heard.note("Q-85", "a value that is no number")
-            return None
+            return with_unit(heard, said)
         value, plain = found
         if not plain:
             heard.note("Q-85", "a value written otherwise")
-    unit = "Celsius" if said.unit == "Celcius" else said.unit or ""
+    unit: str = "Celsius" if said.unit == "Celcius" else said.unit or ""
+    if heard.is_peculiar and said.measurand.startswith("Energy"):
+        unit = mislabelled(heard, unit)
     return Sample(value, said.measurand, unit, said.phase, said.context, said.location, signed)
+
+
+def with_unit(heard: Heard, said: SampledValue) -> Sample | None:
+    """Return a sample whose unit stands in its value, if it has no other (Q-85)."""
+    found = normalise.number_with_unit(said.value)
+    unit = None if found is None else normalise.word(get_args(Unit), found[1]) or found[1]
+    if found is None or unit is None or said.unit not in {None, unit}:
+        heard.note("Q-85", "a value that is no number")
+        return None
+    heard.note("Q-85", "a unit in a value")
+    value, unit = found[0], found[1] if found[1] in SCALED else unit
+    if unit in SCALED:
+        unit, power = SCALED[unit]
+        value = format(Decimal(value).scaleb(power), "f")
+    return sample(heard, msgspec.structs.replace(said, value=value, unit=unit))
+
+
+WRONG_LABELS = {"": "kWh", "Wh": "kWh", "varh": "kvarh"}
+
+
+def mislabelled(heard: Heard, unit: str) -> str:
+    """Return the unit that is meant by a station that mistakes Wh and kWh for one another (Q-88)."""
+    quirks = heard.line.quirks
+    meant = unit
+    if quirks.kwh_said_as_wh:
+        meant = WRONG_LABELS.get(unit, unit)
+    elif quirks.wh_said_as_kwh:
+        meant = {"kWh": "Wh", "kvarh": "varh"}.get(unit, unit)
+    if meant != unit:
+        heard.note("Q-88", f"{meant} that is labelled {unit or 'nothing'}")
+    return meant
 
 
 # ---- answers -------------------------------------------------------------------------------------------------------
@@ -507,11 +752,19 @@ def time_answer(_: Any, now: datetime) -> bytes:
     return b'{"currentTime":"%b"}' % timestamp(now).encode()
 
 
+_FRACTION = re.compile(rb"(:\d\d)\.\d{3}Z")
+
+
+def told(line: Line, answer: bytes) -> bytes:
+    """Return an answer with the time as the station understands it (Q-43)."""
+    return _FRACTION.sub(rb"\1Z", answer) if line.quirks.time_without_fraction else answer
+
+
 def empty_answer(_: Any, __: datetime) -> bytes:
     return b"{}"
 
 
-def transfer_answer(report: Any, _: datetime) -> bytes:
+def status_answer(report: Any, _: datetime) -> bytes:
     return b'{"status":"%b"}' % report.status.encode()
 
 
@@ -533,7 +786,7 @@ class Row(Generic[R]):
         report: Callable[[Heard, R], CallReport],
         answer: Callable[[Any, datetime], bytes | None],
     ) -> None:
-        self.reader = normalise.Reader(request)
+        self.reader = normalise.Reader(request, REPAIRS)
         self.report, self.answer = report, answer
 
 
@@ -545,17 +798,20 @@ ACTIONS: dict[str, Row[Any]] = {
     "MeterValues": Row(MeterValues, read, empty_answer),
     "StopTransaction": Row(StopTransaction, ended, stop_answer),
     "StatusNotification": Row(StatusNotification, status_reported, empty_answer),
-    "DataTransfer": Row(DataTransfer, transferred, transfer_answer),
+    "DataTransfer": Row(DataTransfer, transferred, status_answer),
     "DiagnosticsStatusNotification": Row(DiagnosticsStatusNotification, diagnostics, empty_answer),
     "FirmwareStatusNotification": Row(FirmwareStatusNotification, firmware, empty_answer),
+    "SecurityEventNotification": Row(SecurityEventNotification, security_event, empty_answer),
+    "SignCertificate": Row(SignCertificate, signing_requested, status_answer),
+    "SignedFirmwareStatusNotification": Row(SignedFirmwareStatusNotification, signed_firmware, empty_answer),
+    "LogStatusNotification": Row(LogStatusNotification, log_status, empty_answer),
 }
 """What stations may ask of us."""
 
 # fmt: off
 NOT_SUPPORTED = frozenset(
     {
-        "SecurityEventNotification", "SignCertificate", "SignedFirmwareStatusNotification",
-        "LogStatusNotification", "CancelReservation", "CertificateSigned", "ChangeAvailability",
+        "CancelReservation", "CertificateSigned", "ChangeAvailability",
         "ChangeConfiguration", "ClearCache", "ClearChargingProfile", "DeleteCertificate", "ExtendedTriggerMessage",
         "GetCompositeSchedule", "GetConfiguration", "GetDiagnostics", "GetInstalledCertificateIds",
         "GetLocalListVersion", "GetLog", "InstallCertificate", "RemoteStartTransaction", "RemoteStopTransaction",
@@ -574,7 +830,7 @@ def report(line: Line, call: Call, received: datetime) -> CallReport:
         code: ErrorCode = "NotSupported" if call.action in NOT_SUPPORTED else "NotImplemented"
         return refused(line, Broken(call, code, "This action is not one that we take part in."), received)
     try:
-        said, violations = row.reader.read(call.payload, lenient=call.action in ALWAYS_ANSWERED)
+        said, violations = row.reader.read(call.payload, line.quirks.ways)
     except normalise.Unfit as unfit:
         return refused(line, Broken(call, unfit.code, unfit.description), received)
     return row.report(Heard(line, call, received, violations), said)
@@ -692,12 +948,16 @@ def connector_of(line: Line, evse: int | None, connector: int | None) -> int | U
     return evse
 
 
-class _Answer(Struct, frozen=True):
-    status: str = ""
+AnswerWord = Literal["Accepted", "Rejected"]
 
 
-_ANSWER: msgspec.json.Decoder[_Answer] = msgspec.json.Decoder(_Answer)
-WORDS = {word.casefold(): word for word in ("Accepted", "Rejected")}
+class StatusAnswer(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What both actions so far are answered (OCPP 1.6 §6.34, §6.36)."""
+
+    status: Annotated[AnswerWord, Meta(extra={"rule": "C-045"})] | None
+
+
+_ANSWER = normalise.Reader(StatusAnswer)
 
 
 def outcome(line: Line, answered: Answered, now: datetime) -> CallAnswered | CallFailed:
@@ -713,12 +973,8 @@ def outcome(line: Line, answered: Answered, now: datetime) -> CallAnswered | Cal
         "frame": answered.frame,
         "late": answered.late,
     }
-    try:
-        said = _ANSWER.decode(answered.payload).status
-    except ValueError:
-        said = ""
-    status = WORDS.get(said.strip().casefold())
-    if status is None:
+    said, noted = _ANSWER.read(answered.payload)
+    common["violations"] = (*answered.violations, *noted)
+    if said.status is None or said.status not in get_args(AnswerWord):
         return CallFailed(**common, reason="Invalid", description="the answer is neither Accepted nor Rejected")
-    spelt = () if status == said else (Violation("C-045", "the status is spelt otherwise"),)
-    return CallAnswered(**common, status=status, violations=answered.violations + spelt)
+    return CallAnswered(**common, status=said.status)

@@ -2,32 +2,57 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from contracts.authorizations import TokenDecided, TokenInfo
-from contracts.event import Event
-from contracts.sessions import EnergyDelivered, ReadingsTaken
-from contracts.stations import AnsweredUndecided, MetersRead, Reading, TransactionEnded, TransactionStarted
-from services.sessions import meter, starts, stops
+from contracts.commands import SessionRepairRequested
+from contracts.event import Event, OfStation, Ticked
+from contracts.stations import (
+    AnsweredUndecided,
+    ConnectorStatusReported,
+    MetersRead,
+    StationBooted,
+    TransactionEnded,
+    TransactionStarted,
+)
+from services.sessions import ghosts, readings, repairs, starts, stops
 from services.sessions.decisions import decided
 from services.sessions.fold import evolve, initial
 from services.sessions.heard import Heard
-from services.sessions.state import Begun, Charging, Early, Station
+from services.sessions.state import Early, Station
 
 __all__ = ["decide", "evolve", "initial"]
 
 
 def decide(state: Station, heard: Heard[Any]) -> list[Event]:
     """Return what a message causes; what means nothing to sessions causes nothing."""
+    if isinstance(heard.event, Ticked):
+        return ghosts.looked_at(state, heard.event.at)
+    return _heard(at_station(state, heard.event), heard)
+
+
+def at_station(state: Station, said: OfStation) -> Station:
+    return state if state.station else replace(state, tenant=said.tenant, station=said.station)
+
+
+def _heard(state: Station, heard: Heard[Any]) -> list[Event]:
     match heard.event:
         case TransactionStarted():
             return starts.start(state, heard)
         case MetersRead():
-            return _metered(state, heard)
+            return readings.read(state, heard)
         case TransactionEnded():
             return stops.stop(state, heard)
         case TokenDecided() as said:
             return decided(state, _decision(said), said)
         case AnsweredUndecided() as said:
             return decided(state, _undecided(state, said), said)
+        case ConnectorStatusReported():
+            return ghosts.reported(state, heard)
+        case StationBooted():
+            return ghosts.booted(state, heard)
+        case SessionRepairRequested():
+            return repairs.repair(state, heard)
         case _:
             return []
 
@@ -48,62 +73,3 @@ def _undecided(state: Station, said: AnsweredUndecided) -> Early:
         undecided=True,
         transaction=said.transaction,
     )
-
-
-def _metered(state: Station, heard: Heard[MetersRead]) -> list[Event]:
-    """Return the readings, normalised, and the energy they show; what has been said before is not taken twice (X-41)."""
-    said = heard.event
-    readings = meter.normalised(said.readings)
-    if not readings or meter.digest(said.evse, said.connector, said.transaction, readings) in state.frames:
-        return []
-    session = _metering(state, said, readings)
-    taken = ReadingsTaken(
-        at=said.at,
-        tenant=said.tenant,
-        station=said.station,
-        report=heard.id,
-        evse=said.evse,
-        connector=said.connector,
-        session=None if session is None else session.id,
-        transaction=said.transaction,
-        readings=readings,
-    )
-    return [taken, *_delivered(session, said, readings)]
-
-
-def _metering(state: Station, said: MetersRead, readings: tuple[Reading, ...]) -> Begun | None:
-    """Return the session that a meter was read in: the one named, else the only one it can be (X-13)."""
-    if said.transaction is None:
-        return None
-    if named := state.called(said.transaction):
-        return named
-    here = state.open_at(said.evse, said.connector)
-    return here if here is not None and _can_be(here, readings) else None
-
-
-def _can_be(session: Charging, readings: tuple[Reading, ...]) -> bool:
-    start_wh = session.start_wh
-    shown = meter.registers(readings)
-    fallen = start_wh is not None and any(register.wh < start_wh for register in shown)
-    return not fallen and max(reading.at for reading in readings) >= session.started_at
-
-
-def _delivered(session: Begun | None, said: MetersRead, readings: tuple[Reading, ...]) -> list[Event]:
-    """Return the energy if the register rose. A session that is over stays as it is (X-44)."""
-    if not isinstance(session, Charging):
-        return []
-    span = session.span.extended(meter.registers(readings), since=session.started_at)
-    delivered = span.delivered_since(session.span)
-    if delivered is None:
-        return []
-    meter_wh, energy_wh = delivered
-    return [
-        EnergyDelivered(
-            at=said.at,
-            tenant=said.tenant,
-            station=said.station,
-            session=session.id,
-            energy_wh=energy_wh,
-            meter_wh=meter_wh,
-        )
-    ]

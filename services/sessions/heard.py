@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from contracts.event import SiteId
+from contracts.event import Instant, SiteId
 from contracts.stations import Call
 from services.sessions.state import LONGEST_MESSAGE_ID
 
@@ -21,6 +21,14 @@ class Heard(Struct, Generic[E_co], frozen=True):
     """It was recorded more than 120 s after it happened (X-40)."""
     site: SiteId | None = None
     time_zone: str = "UTC"
+    heard_at: Instant | None = None
+    """When its record was written."""
+    said_at: Instant | None = None
+    """When it happened by the station's clock, where that cannot be right and `event.at` has been corrected."""
+    max_w: int | None = None
+    """What the connector can deliver that it is about."""
+    connectors: int = 0
+    """How many the station has; 0: the directory does not say."""
 
 
 def can_wait(call: Call) -> bool:

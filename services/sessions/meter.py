@@ -1,39 +1,104 @@
-"""The meter: what its samples say in our units, and what follows for a session's energy. Whole Wh, never a float."""
+"""The meter of a session: from what its register has shown to the energy, exactly. Whole Wh, never a float (X-45 to X-48).
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from functools import lru_cache
-from hashlib import blake2b
-from typing import NamedTuple
-from zlib import crc32
+The register is followed from sample to sample, and only its rises count. That is right whether it counts for a lifetime or
+from the session's start, runs over its last digit, or begins anew; one that shows less for a moment only has not begun anew.
+"""
 
-import msgspec
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+from msgspec import Struct
 from msgspec.structs import replace
 
-from contracts.event import Instant, TransactionId
-from contracts.stations import Reading, Sample
+from contracts.sessions import EnergySource
+from contracts.stations import Reading
+from services.sessions.samples import Register, intervals, ms, powers, registers
 
-REGISTER = "Energy.Active.Import.Register"
-SCALES = {
-    "Energy.Active": ("Wh", {"": 0, "Wh": 0, "kWh": 3}),
-    "Power.Active": ("W", {"": 0, "W": 0, "kW": 3}),
-    "Power.Offered": ("W", {"": 0, "W": 0, "kW": 3}),
-}
-"""By the beginning of a measurand: our unit, and the power of ten from the station's (OCPP 1.6 §7.45)."""
-RANKS = {"Transaction.End": 0, "Sample.Periodic": 1, "Sample.Clock": 2, "Transaction.Begin": 3}
-"""Which context speaks for a register, the best first: some stations repeat the begin in every reading."""
-SERIES = 32
-"""Series per session whose newest time is remembered: an ordinary station has about ten, and each takes 24 bytes."""
-LONGEST = 64
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOISE = 10
+"""Wh: a register that falls by less has not fallen (Q-97)."""
+DIGITS = (2**32, 10**9)
+"""Where registers begin at 0 again: 32 bits, and 10^6 kWh (Q-80)."""
+ROUND_THE_CORNER = 500_000
+"""Wh before and after that count as running over the last digit."""
+MOST_W = 1_000_000
+"""What a connector can deliver, where the directory does not say."""
+CERTAIN_WH = 200_000
+"""More than a car takes: where no time tells, a register that jumps from 0 by that much had not been known."""
+THOUSANDFOLD = 300
+"""From this factor on, kWh and Wh may be mistaken for one another (Q-88)."""
+LONGEST_GAP_S = 900
+"""A power is taken to last until the next sample, at most so long."""
 
 
-class Register(NamedTuple):
-    """What the energy register showed at a moment."""
+class Meter(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a session's meter: where it began, where it was seen last, and what it has counted in between."""
 
-    at: datetime
-    wh: int
+    start_missing: bool = False
+    start_wh: int | None = None
+    register_wh: int | None = None
+    """The highest since the register last began anew."""
+    told_wh: int | None = None
+    """The energy that has been told of the session so far."""
+    max_w: int | None = None
+    """What its connector can deliver."""
+    read_ms: int | None = None
+    """When the newest register was read."""
+    base_wh: int | None = None
+    """Where the register began anew; None: it is still that of the start."""
+    gained_wh: int = 0
+    """What it had counted before it began anew."""
+    fallen: tuple[int, int, int] | None = None
+    """(base, register, gained) of before a fall, until the next sample tells whether it was one."""
+    relative: bool = False
+    """The samples count from the session's start, unlike the registers of its start and stop (X-46)."""
+    interval_wh: int | None = None
+    interval_ms: int | None = None
+    power_w: int | None = None
+    power_ms: int | None = None
+    power_ws: int = 0
+    """Watt-seconds, by the samples of power."""
+    meter_flags: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> int:
+        """Where the register counts from."""
+        return self.base_wh if self.base_wh is not None else self.start_wh or 0
+
+    @property
+    def shown_wh(self) -> int | None:
+        """What the register shows now. What may have been a slip does not count."""
+        return self.register_wh if self.fallen is None else self.fallen[1]
+
+    @property
+    def energy_wh(self) -> int | None:
+        """The energy that the samples show; None if nobody knows."""
+        if self.start_wh is None or self.register_wh is None:
+            return self.interval_wh
+        return self.gained_wh + self.register_wh - self.base
+
+    @property
+    def told(self) -> int | None:
+        """The energy that has been told; a state of former times names the registers only."""
+        if self.told_wh is None and self.register_wh is not None and self.start_wh is not None:
+            return self.register_wh - self.start_wh if self.read_ms is None else None
+        return self.told_wh
+
+    @property
+    def source(self) -> EnergySource:
+        """What `energy_wh` was taken from."""
+        if self.start_wh is None or self.register_wh is None:
+            return "" if self.interval_wh is None else "intervals"
+        if self.relative:
+            return "relative"
+        return "register" if self.base_wh is None else "samples"
+
+
+M = TypeVar("M", bound=Meter)
+
+
+def flagged(meter: M, flag: str) -> M:
+    return meter if flag in meter.meter_flags else replace(meter, meter_flags=(*meter.meter_flags, flag))
 
 
 class Energy(NamedTuple):
@@ -41,49 +106,8 @@ class Energy(NamedTuple):
 
     meter_wh: int | None
     energy_wh: int | None
-    flags: tuple[str, ...]
-
-
-def normalised(readings: Sequence[Reading]) -> tuple[Reading, ...]:
-    """Return `readings` in our units. A sample that is no number is left out, signed data is untouched."""
-    normal = (Reading(reading.at, tuple(filter(None, map(_normal, reading.samples)))) for reading in readings)
-    return tuple(reading for reading in normal if reading.samples)
-
-
-def _normal(sample: Sample) -> Sample | None:
-    if sample.signed or (scale := _scale(sample.measurand)) is None:
-        return sample
-    unit, powers = scale
-    if sample.unit not in powers or (sample.unit == "Wh" and _is_whole(sample.value)):
-        return sample
-    if (value := _number(sample.value)) is None:
-        return None
-    value = value.scaleb(powers[sample.unit])
-    return replace(sample, value=str(round(value)) if unit == "Wh" else _plain(value), unit=unit)
-
-
-@lru_cache(1024)
-def _scale(measurand: str) -> tuple[str, dict[str, int]] | None:
-    return next((scale for start, scale in SCALES.items() if measurand.startswith(start)), None)
-
-
-def _is_whole(value: str) -> bool:
-    return value.isascii() and value.isdigit() and len(value) <= 15
-
-
-def _number(value: str) -> Decimal | None:
-    """Return the number that `value` says, unless it is none, or none that a meter could show."""
-    if len(value) > LONGEST:
-        return None
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and -15 <= number.adjusted() <= 12 else None
-
-
-def _plain(value: Decimal) -> str:
-    return f"{value.to_integral_value() if value == value.to_integral_value() else value.normalize():f}"
+    source: EnergySource = ""
+    flags: tuple[str, ...] = ()
 
 
 def known(meter_wh: int | None) -> int | None:
@@ -91,103 +115,170 @@ def known(meter_wh: int | None) -> int | None:
     return None if meter_wh is None or meter_wh < 0 else meter_wh
 
 
-def registers(readings: Sequence[Reading]) -> list[Register]:
-    """Return the import register in each of normalised `readings`, in order of time."""
-    best = ((reading.at, min(filter(_is_register, reading.samples), key=_rank, default=None)) for reading in readings)
-    return sorted(Register(at, int(sample.value)) for at, sample in best if sample)
+def limit_wh(max_w: int | None, seconds: float | None) -> int:
+    """Return more than a connector can have delivered in that time (X-45)."""
+    if seconds is None or seconds <= 0:
+        return CERTAIN_WH
+    return (max_w or MOST_W) * int(seconds) * 12 // 36_000 + 2000
 
 
-def _is_register(sample: Sample) -> bool:
-    return (
-        sample.measurand == REGISTER
-        and sample.unit == "Wh"
-        and sample.phase is None
-        and not sample.signed
-        and sample.context in RANKS
-        and _is_whole(sample.value)
+def wrapped(before_wh: int, after_wh: int) -> int | None:
+    """Return what a register counted that ran over its last digit; None if that cannot be."""
+    for digits in DIGITS:
+        if 0 < digits - before_wh <= ROUND_THE_CORNER and after_wh <= ROUND_THE_CORNER:
+            return digits - before_wh + after_wh
+    return None
+
+
+# ---- samples ---------------------------------------------------------------------------------------------------------
+
+
+def watched(meter: M, readings: Sequence[Reading], since: datetime) -> M:
+    """Return the meter after normalised `readings` of a session that began at `since`."""
+    for shown in registers(readings):
+        meter = _shown(meter, shown, since)
+    for interval in intervals(readings):
+        meter = _counted(meter, interval)
+    for power in powers(readings):
+        meter = _drawn(meter, power)
+    return meter
+
+
+def _shown(meter: M, shown: Register, since: datetime) -> M:
+    if meter.start_wh is None:
+        if shown.at < since:
+            return meter
+        if shown.begin:
+            return replace(meter, start_wh=shown.wh)
+        return replace(meter, start_wh=shown.wh, register_wh=shown.wh, read_ms=ms(shown.at))
+    if shown.begin or (meter.read_ms is not None and ms(shown.at) < meter.read_ms):
+        return meter
+    if meter.register_wh is None:
+        meter = _first(meter, shown, (shown.at - since).total_seconds())
+    return replace(_risen(meter, shown.wh), read_ms=ms(shown.at))
+
+
+def _first(meter: M, shown: Register, seconds: float) -> M:
+    """Return the meter with its first sample compared with the register at the start (X-46)."""
+    start = meter.start_wh or 0
+    most = limit_wh(meter.max_w, seconds)
+    if start == 0 and shown.wh > most:
+        return flagged(replace(meter, start_wh=shown.wh, register_wh=shown.wh), "meter_start_placeholder")
+    if shown.wh * 2 <= start and shown.wh <= most and wrapped(start, shown.wh) is None:
+        return replace(meter, relative=True, base_wh=0, register_wh=0)
+    return replace(meter, register_wh=start)
+
+
+def _risen(meter: M, wh: int) -> M:
+    """Return the meter with the next register."""
+    register = meter.register_wh if meter.register_wh is not None else meter.base
+    if wh <= register - NOISE:
+        return _fallen(meter, register, wh)
+    if meter.fallen is not None:
+        base, high, gained = meter.fallen
+        if register == meter.base and wh > high - NOISE:  # it was only a slip
+            whole = None if (gained, base) == (0, meter.start_wh) else base
+            return replace(meter, fallen=None, base_wh=whole, gained_wh=gained, register_wh=max(high, wh))
+        if wh > register:
+            meter = flagged(replace(meter, fallen=None), "meter_reset")
+    return replace(meter, register_wh=max(register, wh))
+
+
+def _fallen(meter: M, register: int, wh: int) -> M:
+    over = wrapped(register, wh)
+    if over is not None:
+        counted = meter.gained_wh + register - meter.base + over - wh
+        return flagged(replace(meter, gained_wh=counted, base_wh=0, register_wh=wh, fallen=None), "meter_wrapped")
+    before = meter.fallen or (meter.base, register, meter.gained_wh)
+    gained = meter.gained_wh + register - meter.base
+    return replace(meter, gained_wh=gained, base_wh=wh, register_wh=wh, fallen=before)
+
+
+def _counted(meter: M, interval: Register) -> M:
+    """Return the meter with the energy of one interval: each counts once, and none without its time."""
+    at = ms(interval.at)
+    if meter.interval_ms is not None and at <= meter.interval_ms:
+        return meter
+    return replace(meter, interval_wh=(meter.interval_wh or 0) + interval.wh, interval_ms=at)
+
+
+def _drawn(meter: M, power: Register) -> M:
+    at, before = ms(power.at), meter.power_ms
+    if before is not None and at <= before:
+        return meter
+    seconds = 0 if before is None else min((at - before) // 1000, LONGEST_GAP_S)
+    return replace(meter, power_ws=meter.power_ws + (meter.power_w or 0) * seconds, power_w=power.wh, power_ms=at)
+
+
+# ---- the end ---------------------------------------------------------------------------------------------------------
+
+
+def ended(meter: Meter, stop_wh: int | None, lasted: timedelta | None) -> Energy:
+    """Return what a session comes to with the register at its stop, or without one. `lasted` None: no clock tells."""
+    found = _without_stop(meter) if stop_wh is None else _with_stop(meter, stop_wh, lasted)
+    flags = list(dict.fromkeys([*meter.meter_flags, *found.flags, *_units(meter, found)]))
+    if {"meter_went_back", "implausible", "unit_suspect"} & set(flags):
+        flags.append("review")
+    return found._replace(flags=tuple(flags))
+
+
+def _without_stop(meter: Meter) -> Energy:
+    shown = None if meter.relative else meter.shown_wh
+    return Energy(shown, meter.energy_wh, meter.source, ("meter_stop_missing",))
+
+
+def _with_stop(meter: Meter, stop_wh: int, lasted: timedelta | None) -> Energy:
+    start = meter.start_wh
+    if start is None:
+        return Energy(stop_wh, meter.energy_wh, meter.source)
+    over = wrapped(start, stop_wh)
+    if over is not None and stop_wh < start:
+        return Energy(stop_wh, over, "register", ("meter_wrapped",))
+    if stop_wh <= start - NOISE:
+        return _went_back(meter, stop_wh)
+    energy = max(0, stop_wh - start)
+    samples = meter.energy_wh
+    if samples is not None and samples >= NOISE > energy:
+        return Energy(stop_wh, samples, _of_samples(meter), ("meter_stop_is_start",))
+    if "meter_reset" in meter.meter_flags and not meter.relative:
+        last = _risen(meter, stop_wh)
+        return Energy(stop_wh, last.energy_wh, "samples", _below(meter, stop_wh))
+    most = None if lasted is None or lasted <= timedelta(0) else limit_wh(meter.max_w, lasted.total_seconds())
+    if most is not None and energy > most:
+        if samples is not None and NOISE <= samples <= most:
+            return Energy(stop_wh, samples, _of_samples(meter), ("implausible",))
+        return Energy(stop_wh, energy, "register", ("implausible",))
+    return Energy(stop_wh, energy, "register", _below(meter, stop_wh))
+
+
+def _went_back(meter: Meter, stop_wh: int) -> Energy:
+    """Return what the samples say where the stop lies below the start: the sum of the rises, or nothing (C-063)."""
+    last = meter if meter.register_wh is None else _risen(meter, stop_wh)
+    energy = last.energy_wh or None
+    flags = (
+        "meter_went_back",
+        *_below(meter, stop_wh),
+        *(["meter_reset"] if "meter_reset" in last.meter_flags else []),
     )
+    return Energy(stop_wh, energy, "" if energy is None else _of_samples(last), flags)
 
 
-def _rank(sample: Sample) -> tuple[bool, int]:
-    return sample.location != "Outlet", RANKS[sample.context]
+def _of_samples(meter: Meter) -> EnergySource:
+    return "samples" if meter.source == "register" else meter.source
 
 
-class Span(NamedTuple):
-    """What is known of a session's register: where it began, and where it was seen last."""
-
-    start_wh: int | None
-    register_wh: int | None
-
-    def extended(self, shown: Sequence[Register], *, since: datetime) -> "Span":
-        """Return the span with what a meter has `shown`. It never shrinks; without a start, the first sample is it."""
-        first = next((register.wh for register in shown if register.at >= since), None)
-        start = first if self.start_wh is None else self.start_wh
-        if start is None:
-            return self
-        risen = [register.wh for register in shown if register.wh >= start]
-        return Span(start, max([*risen, *([] if self.register_wh is None else [self.register_wh])], default=None))
-
-    def delivered_since(self, before: "Span") -> tuple[int, int] | None:
-        """Return the register and the energy so far if it is higher than before, or the first one there is."""
-        last = before.start_wh if before.register_wh is None else before.register_wh
-        if self.start_wh is None or self.register_wh is None or (last is not None and self.register_wh <= last):
-            return None
-        return self.register_wh, self.register_wh - self.start_wh
-
-    def energy_at(self, meter_wh: int | None) -> int | None:
-        """Return the energy up to `meter_wh`; None if there are no two registers to subtract, or they went back."""
-        if self.start_wh is None or meter_wh is None or meter_wh < self.start_wh:
-            return None
-        return meter_wh - self.start_wh
-
-    def ended(self, stop_wh: int | None) -> Energy:
-        """Return what the session comes to with the register at its stop, or without one (X-45)."""
-        meter = self.register_wh if stop_wh is None else stop_wh
-        flags = [
-            *(["meter_stop_missing"] if stop_wh is None else []),
-            *(["meter_went_back"] if _below(meter, self.start_wh) else []),
-            *(["below_last_register"] if _below(meter, self.register_wh) else []),
-        ]
-        return Energy(meter, self.energy_at(meter), tuple(flags))
+def _below(meter: Meter, stop_wh: int) -> tuple[str, ...]:
+    shown = meter.shown_wh
+    return ("below_last_register",) if shown is not None and not meter.relative and stop_wh <= shown - NOISE else ()
 
 
-def _below(meter_wh: int | None, other_wh: int | None) -> bool:
-    return meter_wh is not None and other_wh is not None and meter_wh < other_wh
+def _units(meter: Meter, found: Energy) -> list[str]:
+    """Return whether an energy is a thousand times another one that should be the same."""
+    others = (meter.power_ws // 3600, 0 if meter.register_wh is None else meter.energy_wh or 0)
+    energy = found.energy_wh or 0
+    return ["unit_suspect"] if any(_thousandfold(energy, other) for other in others) else []
 
 
-def digest(evse: int, connector: int, transaction: TransactionId | None, readings: Sequence[Reading]) -> bytes:
-    """Return 8 bytes that tell a `MetersRead` from any other, and not from its own repetition."""
-    return blake2b(msgspec.json.encode((evse, connector, transaction, readings)), digest_size=8).digest()
-
-
-def unheard(readings: Sequence[Reading], newest: Mapping[str, int]) -> tuple[Reading, ...]:
-    """Return what of `readings` is newer than the newest of its series: the rest came as MeterValues already (X-41)."""
-    fresh = (
-        Reading(reading.at, tuple(s for s in reading.samples if newest.get(_series(s), -1) < _ms(reading.at)))
-        for reading in readings
-    )
-    return tuple(reading for reading in fresh if reading.samples)
-
-
-def renewed(newest: Mapping[str, int], readings: Sequence[Reading]) -> dict[str, int]:
-    """Return the newest time of each series, now that `readings` have been heard."""
-    times = dict(newest)
-    for reading in readings:
-        at = _ms(reading.at)
-        for series in map(_series, reading.samples):
-            if series in times or len(times) < SERIES:
-                times[series] = max(at, times.get(series, at))
-    return times
-
-
-def _series(sample: Sample) -> str:
-    return _short(sample.measurand, sample.phase, sample.context, sample.location, sample.signed)
-
-
-@lru_cache(1024)
-def _short(*series: str | bool | None) -> str:
-    return f"{crc32('|'.join(map(str, series)).encode()):08x}"
-
-
-def _ms(at: Instant) -> int:
-    return (at - EPOCH) // timedelta(milliseconds=1)
+def _thousandfold(one_wh: int, other_wh: int) -> bool:
+    less, more = sorted((one_wh, other_wh))
+    return less > 0 and more >= 1000 and more >= THOUSANDFOLD * less

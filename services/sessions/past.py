@@ -6,7 +6,7 @@ still repeats: 512 are three months at six a day, and take 25 KiB of the state's
 """
 
 import struct
-from datetime import UTC
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import NamedTuple, get_args
 from uuid import UUID
@@ -34,9 +34,12 @@ class Past(NamedTuple):
     stopped: bool = False
 
 
-def digest(start: TransactionStarted | SessionStarted, meter_wh: int | None) -> bytes:
-    """Return 16 bytes of what makes a start this one (X-10); the token's id is that of its folded uid."""
-    at = start.at.astimezone(UTC).isoformat()
+def digest(start: TransactionStarted | SessionStarted, said_at: datetime | None, meter_wh: int | None) -> bytes:
+    """Return 16 bytes of what makes a start this one (X-10); the token's id is that of its folded uid.
+
+    `said_at` is its time by the station's clock, where `start.at` has been corrected.
+    """
+    at = (said_at or start.at).astimezone(UTC).isoformat()
     return blake2b(f"{start.evse}/{start.connector}/{start.token}/{at}/{meter_wh}".encode(), digest_size=16).digest()
 
 

@@ -1,10 +1,14 @@
 """What a start causes: one session, however often the station says it (X-01, X-10, X-14, X-20, X-30)."""
 
+from datetime import timedelta
 from functools import reduce
 
+from msgspec.structs import replace
+
 from contracts.authorizations import TokenInfo
-from contracts.event import Event, SessionId, TransactionId, derived_id
+from contracts.event import Event, Instant, SessionId, TransactionId, derived_id
 from contracts.sessions import (
+    Account,
     AnswerOwed,
     SessionEnded,
     SessionPresumedEnded,
@@ -12,15 +16,19 @@ from contracts.sessions import (
     StartRepeated,
 )
 from contracts.stations import TransactionStarted
-from services.sessions import past
+from services.sessions import clocks, ledger, meter, past
 from services.sessions.decisions import charging_over, decided, start_answered
 from services.sessions.fold import evolve
 from services.sessions.heard import Heard, can_wait
-from services.sessions.meter import Span, known
+from services.sessions.ledger import Move, Place
+from services.sessions.meter import Meter, known
 from services.sessions.past import Past
 from services.sessions.state import OPEN, Begun, Charging, Owed, Quarantined, Station
 
 Start = Heard[TransactionStarted]
+
+RETRY = timedelta(minutes=10)
+"""How long a station may repeat a start under another time (Q-105)."""
 
 
 def session_of(report: str) -> SessionId:
@@ -32,29 +40,48 @@ def start(state: Station, heard: Start) -> list[Event]:
     """Return what a start causes, and what was decided about it before it was heard."""
     if state.reported(heard.id) is not None:
         return []
-    said_before = _said_before(state, heard.event)
-    events = _began(state, heard) if said_before is None else _repeated(state, heard, said_before)
+    heard = clocks.corrected(heard)
+    said_before = _said_before(state, heard)
+    events = (
+        _began(state, heard) if said_before is None else _repeated(state, heard, said_before[0], differs=said_before[1])
+    )
     for decision in state.early_for(heard.id):
         events += decided(reduce(evolve, events, state), decision, heard.event)
     return events
 
 
-def _said_before(state: Station, said: TransactionStarted) -> Past | None:
-    if found := past.find(state.past, past.digest(said, known(said.meter_wh))):
-        return found
+def _said_before(state: Station, heard: Start) -> tuple[Past, bool] | None:
+    """Return the start that this one repeats, and whether under another time (X-10, Q-105)."""
+    said = heard.event
+    if found := past.find(state.past, past.digest(said, heard.said_at, known(said.meter_wh))):
+        return found, False
     session = state.open_at(said.evse, said.connector)
-    if session is None or not said.at_is_ours:
+    if session is None or not _is_retry(session, heard):
         return None
+    status = None if session.info is None else session.info.status
+    return Past(session.id, session.transaction, status), not said.at_is_ours
+
+
+def _is_retry(session: Charging, heard: Start) -> bool:
+    """Return whether nothing but its time tells a start from the one of a session in which nothing has happened yet."""
+    said = heard.event
     moved = session.register_wh not in {None, session.start_wh}
     same = (session.token, session.start_wh) == (said.token, known(said.meter_wh)) and not moved
-    status = None if session.info is None else session.info.status
-    return Past(session.id, session.transaction, status) if same else None  # no time tells it from the first (Q-105)
+    if said.at_is_ours or not same:
+        return same
+    later = (heard.said_at or said.at) - session.since
+    return session.start_wh is not None and timedelta(0) <= later <= RETRY
 
 
-def _repeated(state: Station, heard: Start, before: Past) -> list[Event]:
+def _repeated(state: Station, heard: Start, before: Past, *, differs: bool) -> list[Event]:
     said = heard.event
     repeated = StartRepeated(
-        at=said.at, tenant=said.tenant, station=said.station, session=before.session, report=heard.id
+        at=said.at,
+        tenant=said.tenant,
+        station=said.station,
+        session=before.session,
+        report=heard.id,
+        differs=differs,
     )
     session = state.session(before.session)
     name = before.transaction or said.transaction
@@ -107,18 +134,23 @@ def _owing(heard: Start, to: Owed) -> AnswerOwed:
 def _began(state: Station, heard: Start) -> list[Event]:
     """Return a new session, whatever the token is worth, and what that says of others."""
     said = heard.event
-    stop = _stop_heard_before(state, said)
+    stop = _stop_heard_before(state, heard)
     session = session_of(heard.id) if stop is None else stop.id
     name = said.transaction or TransactionId(str(state.last + 1))
-    started = _started(heard, session, name, paired=stop is not None)
-    owed = _answer(state, heard, session, name, None)
     if stop is not None:
-        return [started, _ended(started, stop), *owed]
-    return [*_over_before(state, said), started, *_over_already(state, started), *owed]
+        started = _started(state, heard, session, name, "paired")
+        return [started, _ended(state, started, stop), *_answer(state, heard, session, name, None)]
+    over, set_back = _over_before(state, heard)
+    after = reduce(evolve, over, state)
+    started = _started(after, heard, session, name, *(["clock_set_back"] if set_back else []))
+    owed = _answer(state, heard, session, name, None)
+    return [*over, started, *(() if set_back else _over_already(state, started)), *owed]
 
 
-def _started(heard: Start, session: SessionId, name: TransactionId, *, paired: bool) -> SessionStarted:
+def _started(state: Station, heard: Start, session: SessionId, name: TransactionId, *flags: str) -> SessionStarted:
     said, meter_wh = heard.event, known(heard.event.meter_wh)
+    place = Place(said.evse, said.connector, heard.site, heard.time_zone, heard.max_w)
+    line = ledger.line_of(state.lines, said.evse, said.connector)
     return SessionStarted(
         at=said.at,
         tenant=said.tenant,
@@ -135,24 +167,37 @@ def _started(heard: Start, session: SessionId, name: TransactionId, *, paired: b
         site=heard.site,
         time_zone=heard.time_zone,
         offline=heard.offline,
-        flags=(*(["meter_start_missing"] if meter_wh is None else []), *(["paired"] if paired else [])),
+        flags=(
+            *(["meter_start_missing"] if meter_wh is None else []),
+            *(["clock_suspect"] if heard.said_at is not None else []),
+            *flags,
+        ),
+        heard_at=heard.heard_at,
+        said_at=heard.said_at,
+        max_w=heard.max_w,
+        account=ledger.begun(line, place, said.at, meter_wh),
     )
 
 
-def _stop_heard_before(state: Station, said: TransactionStarted) -> Quarantined | None:
+def _stop_heard_before(state: Station, heard: Start) -> Quarantined | None:
     """Return the stop without a start that this start must belong to: the only one that fits (X-14)."""
-    fitting = [stop for stop in state.closed if isinstance(stop, Quarantined) and _fits(stop, said)]
+    fitting = [stop for stop in state.closed if isinstance(stop, Quarantined) and _fits(stop, heard)]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _fits(stop: Quarantined, said: TransactionStarted) -> bool:
-    meter_wh = known(said.meter_wh)
+def _fits(stop: Quarantined, heard: Start) -> bool:
+    said, meter_wh = heard.event, known(heard.event.meter_wh)
     risen = stop.stop_wh is None or meter_wh is None or stop.stop_wh >= meter_wh
-    return said.at <= stop.stopped_at and stop.token in {None, said.token} and risen
+    in_order = (heard.said_at or said.at) <= stop.said or said.at <= stop.stopped_at
+    return in_order and stop.token in {None, said.token} and risen
 
 
-def _ended(started: SessionStarted, stop: Quarantined) -> SessionEnded:
-    energy = Span(started.meter_wh, None).ended(stop.stop_wh)
+def _ended(state: Station, started: SessionStarted, stop: Quarantined) -> SessionEnded:
+    times = started.at, started.said_at, stop.stopped_at, stop.said_at
+    begun = Meter(start_wh=started.meter_wh, max_w=started.max_w)
+    energy = meter.ended(begun, stop.stop_wh, clocks.lasted(*times))
+    place = Place(started.evse, started.connector, started.site, started.time_zone, started.max_w)
+    line = ledger.line_of(state.lines, started.evse, started.connector)
     return SessionEnded(
         at=stop.stopped_at,
         tenant=started.tenant,
@@ -165,30 +210,84 @@ def _ended(started: SessionStarted, stop: Quarantined) -> SessionEnded:
         token=stop.token,
         flags=(*started.flags, *energy.flags),
         transaction=stop.transaction,
+        said_at=stop.said_at,
+        started_at=clocks.began_at(*times),
+        energy_source=energy.source,
+        account=released(line, place, stop, energy.energy_wh or 0, started, energy.meter_wh),
     )
 
 
-def _over_before(state: Station, said: TransactionStarted) -> list[Event]:
-    """Return the end of what a new start shows to be over: the session on its connector, or the oldest of too many."""
+def released(
+    line: ledger.Line | None,
+    place: Place,
+    stop: Quarantined,
+    energy_wh: int,
+    started: SessionStarted,
+    meter_wh: int | None,
+) -> Account | None:
+    """Return what it moves that a stop leaves quarantine for the session that now begins with its start.
+
+    What had moved the connector's register stays delivered; any other evidence is replaced by the session's own.
+    """
+    held = stop.energy_wh or 0
+    after = ledger.opened(line, place, started)
+    if stop.on_line:
+        return ledger.moved(after, place, Move(energy_wh, quarantined=-held))
+    register = meter_wh if started.account is not None else None
+    found = ledger.moved(after, place, Move(energy_wh, register))
+    if not held:
+        return found
+    found = found or Account(site=place.site, time_zone=place.time_zone)
+    return replace(found, delivered_wh=found.delivered_wh - held, quarantined_wh=-held)
+
+
+def _over_before(state: Station, heard: Start) -> tuple[list[Event], bool]:
+    """Return the end of what a new start shows to be over, and whether that has the later time (X-20, X-43).
+
+    It is the session on its connector, or the oldest of too many. Where the clock says that it is the newer one, but the
+    register has risen since, the clock has been set back.
+    """
+    said = heard.event
     busy = state.open_at(said.evse, said.connector)
     if busy is None and len(state.open) >= OPEN:
         busy = state.open[0]
     elif busy is not None and said.at < busy.started_at:
-        busy = None
-    return [] if busy is None else [_presumed(busy, said), *charging_over(busy, said.at, said)]
+        last, meter_wh = (busy.start_wh if busy.shown_wh is None else busy.shown_wh), known(said.meter_wh)
+        if last is None or meter_wh is None or meter_wh <= last or busy.relative:
+            return [], False
+        flags = "clock_set_back"
+        return [
+            presumed(state, busy, busy.started_at, "NewTransaction", flags),
+            *charging_over(busy, said.at, said),
+        ], True
+    if busy is None:
+        return [], False
+    return [presumed(state, busy, said.at, "NewTransaction"), *charging_over(busy, said.at, said)], False
 
 
-def _presumed(session: Charging, said: TransactionStarted) -> SessionPresumedEnded:
-    span = session.span
+def presumed(state: Station, session: Charging, at: Instant, reason: str, *flags: str) -> SessionPresumedEnded:
+    """Return that a session must be over, with the energy that its samples show."""
+    energy_wh, shown = session.energy_wh, session.shown_wh
+    register = shown if session.on_line and session.source in ledger.ON_LINE else None
+    place = place_of(session)
+    line = ledger.line_of(state.lines, session.evse, session.connector)
+    attributed = 0 if energy_wh is None else energy_wh - (session.told or 0)
     return SessionPresumedEnded(
-        at=said.at,
-        tenant=said.tenant,
-        station=said.station,
+        at=at,
+        tenant=state.tenant,
+        station=state.station,
         session=session.id,
-        reason="NewTransaction",
-        meter_wh=span.start_wh if span.register_wh is None else span.register_wh,
-        energy_wh=span.energy_at(span.register_wh),
+        reason=reason,
+        meter_wh=session.start_wh if shown is None or session.relative else shown,
+        energy_wh=energy_wh,
+        flags=flags,
+        energy_source=session.source,
+        account=ledger.moved(line, place, Move(attributed, register)) if attributed else None,
     )
+
+
+def place_of(session: Begun) -> Place:
+    return Place(session.evse, session.connector, session.site, session.time_zone, session.max_w)
 
 
 def _over_already(state: Station, started: SessionStarted) -> list[Event]:

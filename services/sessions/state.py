@@ -4,12 +4,14 @@ Everything is bounded, at the worst of all at once by about 100 KiB; an ordinary
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from contracts.authorizations import Purpose, TokenInfo
-from contracts.event import GatewayId, Instant, SessionId, TokenId, TransactionId
-from services.sessions.meter import Span
+from contracts.event import GatewayId, Instant, RepairId, SessionId, SiteId, StationId, TenantId, TokenId, TransactionId
+from services.sessions.ledger import Line
+from services.sessions.meter import Meter
 
 OPEN = 32
 """Sessions that can be open at once: more than any station has connectors."""
@@ -31,8 +33,16 @@ LONGEST_TRANSACTION = 40
 """In characters: nobody was given a longer id (OCPP 2.x allows 36)."""
 
 
-class Begun(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A session whose start has been heard."""
+SILENCE = timedelta(days=7)
+"""A session of which nothing has been heard for so long is presumed to be over."""
+REPAIRS = 16
+"""The latest repairs, so that one asked for again is not done twice."""
+LINES = 40
+"""Connectors whose register is followed for the energy ledger."""
+
+
+class Begun(Meter, frozen=True, kw_only=True, omit_defaults=True):
+    """A session whose start has been heard, with its meter."""
 
     id: SessionId
     transaction: TransactionId
@@ -41,15 +51,22 @@ class Begun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     connector: int
     token: TokenId
     started_at: Instant
-    start_missing: bool = False
-    start_wh: int | None = None
-    register_wh: int | None = None
+    said_at: Instant | None = None
+    """When it started by the station's clock, where that cannot be right."""
+    heard_at: Instant | None = None
+    site: SiteId | None = None
+    time_zone: str = "UTC"
     info: TokenInfo | None = None
     """What the station has been told about the token."""
+    start_flags: tuple[str, ...] = ()
+    """What its start was flagged with, and what its end must say too."""
+    on_line: bool = False
+    """Its register is the one that its connector's energy is followed by."""
 
     @property
-    def span(self) -> Span:
-        return Span(self.start_wh, self.register_wh)
+    def since(self) -> Instant:
+        """When it started, by the clock that its samples are stamped with."""
+        return self.said_at or self.started_at
 
     def is_called(self, transaction: TransactionId) -> bool:
         return transaction == self.transaction or transaction in self.names
@@ -58,7 +75,13 @@ class Begun(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Charging(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """It goes on. `newest`: the newest time of each series of samples, in ms since 1970."""
 
-    newest: dict[str, int] = {}
+    newest: dict[str, int] = field(default_factory=dict)
+    until: Instant | None = None
+    """When it is looked at again: is it over although no stop came?"""
+    suspected: str = ""
+    """Why it may be over."""
+    lively: bool = False
+    """Something has been heard of it since it was looked at."""
 
     @property
     def accepted(self) -> bool:
@@ -75,6 +98,18 @@ class Ended(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     stopped_at: Instant
     stop_wh: int | None = None
     guessed: bool = False
+    stop_said_at: Instant | None = None
+    stop_name: TransactionId = TransactionId("")
+    """What a stop that did not name it called it."""
+
+    @property
+    def said(self) -> Instant:
+        """When it stopped, by the station's clock."""
+        return self.stop_said_at or self.stopped_at
+
+
+class Discarded(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Somebody has said that it counts for nothing."""
 
 
 class Quarantined(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -87,9 +122,28 @@ class Quarantined(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=Tru
     stop_wh: int | None = None
     token: TokenId | None = None
     reason: str
+    said_at: Instant | None = None
+    energy_wh: int | None = None
+    on_line: bool = False
+    """Its energy moved the register that its connector's energy is followed by."""
+
+    @property
+    def said(self) -> Instant:
+        """When it stopped, by the station's clock."""
+        return self.said_at or self.stopped_at
 
 
-Closed = Presumed | Ended | Quarantined
+class Settled(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """A stop that was in quarantine until somebody attached or discarded it. `session`: the one it counts for, or its own."""
+
+    id: SessionId
+    session: SessionId
+    transaction: TransactionId
+    said: Instant
+    stop_wh: int | None = None
+
+
+Closed = Presumed | Ended | Discarded | Quarantined | Settled
 Session = Charging | Closed
 
 
@@ -127,6 +181,11 @@ class Station(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     reports: tuple[tuple[str, SessionId], ...] = ()
     owed: tuple[Owed, ...] = ()
     early: tuple[Early, ...] = ()
+    tenant: TenantId = TenantId("")
+    station: StationId = StationId("")
+    lines: tuple[Line, ...] = ()
+    repairs: tuple[tuple[RepairId, str], ...] = ()
+    """Each with its fingerprint."""
 
     def sessions(self) -> Iterator[Session]:
         """Return all that are remembered: those that go on, then the others, the latest first."""
@@ -136,11 +195,11 @@ class Station(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     def session(self, id: SessionId) -> Session | None:
         return next((session for session in self.sessions() if session.id == id), None)
 
-    def called(self, transaction: TransactionId) -> Charging | Presumed | Ended | None:
+    def called(self, transaction: TransactionId) -> Charging | Presumed | Ended | Discarded | None:
         """Return the session that the station calls so by any of its ids; placeholders name none (X-12)."""
         if not is_name(transaction):
             return None
-        begun = (session for session in self.sessions() if not isinstance(session, Quarantined))
+        begun = (session for session in self.sessions() if isinstance(session, Begun))
         return next((session for session in begun if session.is_called(transaction)), None)
 
     def open_at(self, evse: int, connector: int) -> Charging | None:

@@ -1,10 +1,11 @@
 """What a stop causes: the end of a session, or quarantine, and never nothing (X-11, X-12, X-33, X-45)."""
 
 from functools import reduce
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
-from contracts.event import Event, SessionId
+from contracts.event import Event, Instant, SessionId, TokenId, TransactionId
 from contracts.sessions import (
+    Account,
     AnswerOwed,
     ReadingsTaken,
     SessionCorrected,
@@ -13,27 +14,32 @@ from contracts.sessions import (
     StopRepeated,
 )
 from contracts.stations import Reading, TransactionEnded
-from services.sessions import past
+from services.sessions import clocks, ledger, meter, past
 from services.sessions.decisions import charging_over, decided
 from services.sessions.fold import evolve
 from services.sessions.heard import Heard, can_wait
-from services.sessions.meter import Energy, known, normalised, registers, unheard
-from services.sessions.starts import session_of
+from services.sessions.ledger import Move, Place
+from services.sessions.meter import Energy, Meter, known
+from services.sessions.samples import normalised, unheard
+from services.sessions.starts import place_of, session_of
 from services.sessions.state import (
     LONGEST_TRANSACTION,
     Begun,
     Charging,
     Closed,
+    Discarded,
     Ended,
     Presumed,
     Quarantined,
     Session,
+    Settled,
     Station,
     is_name,
 )
 
 Stop = Heard[TransactionEnded]
 Readings = tuple[Reading, ...]
+E = TypeVar("E", SessionEnded, SessionCorrected)
 
 REASONS = {
     "DeAuthorized",
@@ -67,68 +73,86 @@ def stop(state: Station, heard: Stop) -> list[Event]:
     """Return what a stop causes, and what was decided about its token before it was heard."""
     if state.reported(heard.id) is not None:
         return []
-    match = matching(state, heard.event)
+    heard = clocks.corrected(heard)
+    match = matching(state, heard)
     session = session_of(heard.id) if isinstance(match, Unmatched) else match.id
-    events = [*_effect(match, heard), *_owed(heard, session)]
+    events = [*_effect(state, match, heard), *_owed(heard, session)]
     for decision in state.early_for(heard.id):
         events += decided(reduce(evolve, events, state), decision, heard.event)
     return events
 
 
-def matching(state: Station, said: TransactionEnded) -> Session | Forgotten | Unmatched:
+def matching(state: Station, heard: Stop) -> Session | Forgotten | Unmatched:
     """Return the session that a stop is about: by its id, by having been said before, or as the only one that fits (X-12)."""
-    if named := state.called(said.transaction):
+    said = heard.event
+    if named := _named(state, heard):
         return named
-    if ended := next((session for session in state.closed if _says_again(session, said)), None):
+    if ended := next((session for session in state.closed if _says_again(session, heard)), None):
         return ended
     if is_name(said.transaction) and (over := past.called(state.past, said.transaction)) and over.stopped:
         return Forgotten(over.session)
-    candidates = [session for session in state.open if _fits(session, said)]
+    candidates = [session for session in state.open if _fits(session, heard)]
     if len(candidates) == 1:
         return candidates[0]
     return Unmatched("several_fit" if candidates else "none_fits")
 
 
-def _says_again(session: Closed, said: TransactionEnded) -> bool:
+def _named(state: Station, heard: Stop) -> Session | None:
+    """Return the session of that name; of two, the one that this very stop has ended."""
+    name = heard.event.transaction
+    ended = (each for each in state.closed if isinstance(each, Ended) and _same(each, heard))
+    again = next((each for each in ended if each.is_called(name) or each.stop_name == name), None)
+    return (again if is_name(name) else None) or state.called(name)
+
+
+def _says_again(session: Closed, heard: Stop) -> bool:
     """Return whether a stop without an id of ours is the one that a session has ended with."""
     match session:
-        case Presumed():
+        case Presumed() | Discarded():
             return False
-        case Quarantined():
-            return session.transaction == said.transaction[:LONGEST_TRANSACTION] and _same(session, said)
+        case Quarantined() | Settled():
+            named = session.transaction == heard.event.transaction[:LONGEST_TRANSACTION]
+            return named and _same(session, heard)
         case Ended():
-            return _same(session, said)
+            return _same(session, heard)
 
 
-def _same(session: Ended | Quarantined, said: TransactionEnded) -> bool:
-    return session.stopped_at == said.at and known(said.meter_wh) in {None, session.stop_wh}
+def _same(session: Ended | Quarantined | Settled, heard: Stop) -> bool:
+    said_at = heard.said_at or heard.event.at
+    return session.said == said_at and known(heard.event.meter_wh) in {None, session.stop_wh}
 
 
-def _fits(session: Charging, said: TransactionEnded) -> bool:
-    meter_wh = known(said.meter_wh)
+def _fits(session: Charging, heard: Stop) -> bool:
+    said, meter_wh = heard.event, known(heard.event.meter_wh)
     risen = meter_wh is None or session.start_wh is None or meter_wh >= session.start_wh
-    return session.started_at <= said.at and said.token in {None, session.token} and risen
+    in_order = session.started_at <= said.at or session.since <= (heard.said_at or said.at)
+    return in_order and said.token in {None, session.token} and risen
 
 
-def _effect(match: Session | Forgotten | Unmatched, heard: Stop) -> list[Event]:
+def _effect(state: Station, match: Session | Forgotten | Unmatched, heard: Stop) -> list[Event]:
     match match:
         case Charging():
-            return [*_taken(match, heard), _ended(match, heard), *charging_over(match, heard.event.at, heard.event)]
+            end = _ended(state, match, heard)
+            return [*_taken(match, heard), end, *charging_over(match, end.at, heard.event)]
         case Presumed():
-            return [*_taken(match, heard), _corrected(match, heard)]
-        case Ended(guessed=True) if match.is_called(heard.event.transaction) and not _same(match, heard.event):
-            return [*_taken(match, heard), _corrected(match, heard)]
-        case Ended() | Quarantined() | Forgotten():
+            return [*_taken(match, heard), _corrected(state, match, heard)]
+        case Ended(guessed=True) if match.is_called(heard.event.transaction) and not _same(match, heard):
+            return [*_taken(match, heard), _corrected(state, match, heard)]
+        case Settled():
+            return [_repeated(Forgotten(match.session), heard)]
+        case Ended() | Quarantined() | Discarded() | Forgotten():
             return [_repeated(match, heard)]
         case Unmatched():
-            return _quarantined(match, heard)
+            return _quarantined(state, match, heard)
 
 
 def _taken(session: Begun, heard: Stop) -> list[Event]:
-    said = heard.event
+    return _readings(heard, session.id, _fresh(session, heard), session.evse, session.connector)
+
+
+def _fresh(session: Begun, heard: Stop) -> Readings:
     newest = session.newest if isinstance(session, Charging) else {}
-    readings = unheard(normalised(said.readings), newest)
-    return _readings(heard, session.id, readings, session.evse, session.connector)
+    return unheard(normalised(heard.event.readings), newest)
 
 
 def _readings(heard: Stop, session: SessionId, readings: Readings, evse: int, connector: int) -> list[Event]:
@@ -149,57 +173,105 @@ def _readings(heard: Stop, session: SessionId, readings: Readings, evse: int, co
     return [taken]
 
 
-def _ended(session: Begun, heard: Stop) -> SessionEnded:
-    said = heard.event
-    energy, (reason, reason_said) = _energy(session, said), reason_of(said)
-    return SessionEnded(
-        at=said.at,
-        tenant=said.tenant,
-        station=said.station,
-        session=session.id,
+class End(NamedTuple):
+    """How a session ended, by its stop or by a repair."""
+
+    at: Instant
+    said_at: Instant | None
+    report: str
+    transaction: TransactionId | None
+    reason: str
+    reason_said: str
+    token: TokenId | None
+    masked_uid: str
+    meter_wh: int | None
+    flags: tuple[str, ...]
+
+
+def _ended(state: Station, session: Begun, heard: Stop) -> SessionEnded:
+    fresh = meter.watched(session, _fresh(session, heard), session.since)
+    return over(state, fresh, _end_of(session, heard), SessionEnded)
+
+
+def _corrected(state: Station, session: Begun, heard: Stop) -> SessionCorrected:
+    fresh = meter.watched(session, _fresh(session, heard), session.since)
+    return over(state, fresh, _end_of(session, heard), SessionCorrected)
+
+
+def _end_of(session: Begun, heard: Stop) -> End:
+    said, (reason, reason_said) = heard.event, reason_of(heard.event)
+    before = (heard.said_at or said.at) < session.since and said.at < session.started_at
+    at, said_at = said.at, heard.said_at
+    if before and heard.heard_at is not None and heard.heard_at >= session.started_at:
+        at, said_at = heard.heard_at, said_at or said.at
+    flags = [
+        *(["ended_before_start"] if before else []),
+        *(["clock_suspect"] if said_at is not None else []),
+        *(["matched"] if not session.is_called(said.transaction) else []),
+    ]
+    return End(
+        at=at,
+        said_at=said_at,
         report=heard.id,
+        transaction=said.transaction,
         reason=reason,
-        meter_wh=energy.meter_wh,
-        energy_wh=energy.energy_wh,
+        reason_said=reason_said,
         token=said.token,
         masked_uid=said.masked_uid,
-        flags=energy.flags,
-        transaction=said.transaction,
-        reason_said=reason_said,
+        meter_wh=known(said.meter_wh),
+        flags=tuple(flags),
     )
 
 
-def _corrected(session: Begun, heard: Stop) -> SessionCorrected:
-    said = heard.event
-    energy, (reason, reason_said) = _energy(session, said), reason_of(said)
-    return SessionCorrected(
-        at=said.at,
-        tenant=said.tenant,
-        station=said.station,
+def over(state: Station, session: Begun, end: End, kind: type[E]) -> E:
+    """Return the event that a session has ended, with its energy and what that moves in the ledger."""
+    times = session.started_at, session.said_at, end.at, end.said_at
+    energy = meter.ended(session, end.meter_wh, clocks.lasted(*times))
+    return kind(
+        at=end.at,
+        tenant=state.tenant,
+        station=state.station,
         session=session.id,
-        report=heard.id,
-        reason=reason,
+        report=end.report,
+        reason=end.reason,
         meter_wh=energy.meter_wh,
         energy_wh=energy.energy_wh,
-        token=said.token,
-        masked_uid=said.masked_uid,
-        flags=energy.flags,
-        transaction=said.transaction,
-        reason_said=reason_said,
+        token=end.token,
+        masked_uid=end.masked_uid,
+        flags=_flags(session, end, energy),
+        transaction=end.transaction,
+        reason_said=end.reason_said,
+        said_at=end.said_at,
+        started_at=clocks.began_at(*times),
+        energy_source=energy.source,
+        account=_account(state, session, energy),
     )
 
 
-def _energy(session: Begun, said: TransactionEnded) -> Energy:
-    shown = registers(normalised(said.readings))
-    energy = session.span.extended(shown, since=session.started_at).ended(known(said.meter_wh))
+def _flags(session: Begun, end: End, energy: Energy) -> tuple[str, ...]:
     refused = session.info is not None and session.info.status != "Accepted"
     flags = [
         *(["refused"] if refused else []),
         *(["meter_start_missing"] if session.start_missing else []),
-        *(["ended_before_start"] if said.at < session.started_at else []),
-        *(["matched"] if not session.is_called(said.transaction) else []),
+        *session.start_flags,
+        *end.flags,
+        *energy.flags,
     ]
-    return energy._replace(flags=(*flags, *energy.flags))
+    return tuple(dict.fromkeys(flags))
+
+
+def _account(state: Station, session: Begun, energy: Energy) -> Account | None:
+    more = 0 if energy.energy_wh is None else energy.energy_wh - (session.told or 0)
+    line = ledger.line_of(state.lines, session.evse, session.connector)
+    goes_on = isinstance(session, Charging)
+    return ledger.moved(line, place_of(session), Move(more, _register(session, energy), goes_on=goes_on))
+
+
+def _register(session: Begun, energy: Energy) -> int | None:
+    """Return where the connector's register stood at the end, if the session is on its line and was counted by it."""
+    if not session.on_line or energy.source not in ledger.ON_LINE:
+        return None
+    return energy.meter_wh if energy.source == "register" else session.shown_wh
 
 
 def reason_of(said: TransactionEnded) -> tuple[str, str]:
@@ -207,7 +279,7 @@ def reason_of(said: TransactionEnded) -> tuple[str, str]:
     return (said.reason, "") if said.reason in REASONS else ("Other", said.reason)
 
 
-def _repeated(session: Ended | Quarantined | Forgotten, heard: Stop) -> StopRepeated:
+def _repeated(session: Ended | Quarantined | Discarded | Forgotten, heard: Stop) -> StopRepeated:
     said = heard.event
     return StopRepeated(
         at=said.at,
@@ -215,14 +287,15 @@ def _repeated(session: Ended | Quarantined | Forgotten, heard: Stop) -> StopRepe
         station=said.station,
         session=session.id,
         report=heard.id,
-        differs=not isinstance(session, Forgotten) and not _same(session, said),
+        differs=isinstance(session, Ended | Quarantined) and not _same(session, heard),
         meter_wh=known(said.meter_wh),
     )
 
 
-def _quarantined(unmatched: Unmatched, heard: Stop) -> list[Event]:
+def _quarantined(state: Station, unmatched: Unmatched, heard: Stop) -> list[Event]:
     said, id = heard.event, session_of(heard.id)
     reason, reason_said = reason_of(said)
+    energy_wh, account = _evidence(state, heard)
     quarantined = SessionQuarantined(
         at=said.at,
         tenant=said.tenant,
@@ -236,8 +309,30 @@ def _quarantined(unmatched: Unmatched, heard: Stop) -> list[Event]:
         meter_wh=known(said.meter_wh),
         token=said.token,
         masked_uid=said.masked_uid,
+        energy_wh=energy_wh,
+        said_at=heard.said_at,
+        account=account,
     )
     return [*_readings(heard, id, normalised(said.readings), 0, 0), quarantined]
+
+
+def _evidence(state: Station, heard: Stop) -> tuple[int | None, Account | None]:
+    """Return the energy that a stop without a session shows by itself: by its samples, or by the one connector's register."""
+    said, stop_wh = heard.event, known(heard.event.meter_wh)
+    place = Place(0, 0, heard.site, heard.time_zone, heard.max_w)
+    readings = normalised(said.readings)
+    if readings:
+        shown = meter.watched(Meter(), readings, min(reading.at for reading in readings))
+        found = meter.ended(shown, stop_wh, None).energy_wh
+        if found is not None:
+            return found, ledger.entry(place, delivered=found, quarantined=found)
+    if stop_wh is None or len(state.lines) != 1 or heard.connectors > 1:
+        return None, None
+    (line,) = state.lines
+    rise = stop_wh - line.wh
+    if not 0 < rise <= meter.limit_wh(heard.max_w, abs((said.at - line.at).total_seconds())):
+        return None, None
+    return rise, ledger.entry(place, delivered=rise, quarantined=rise, register_wh=stop_wh)
 
 
 def _owed(heard: Stop, session: SessionId) -> list[Event]:

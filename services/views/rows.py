@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,19 @@ import msgspec
 
 from contracts import tables
 from contracts.authorizations import AuthorizationEvent, TokenDecided, UnknownTokenSeen
+from contracts.bills import (
+    BillEvent,
+    CdrConfirmed,
+    CdrCredited,
+    CdrHeld,
+    CdrIssued,
+    ChargedFree,
+    CostUpdated,
+    Priced,
+    SessionMeasured,
+    TariffBound,
+    TariffMissing,
+)
 from contracts.operations import (
     CommandAccepted,
     CommandExpired,
@@ -29,7 +43,7 @@ from contracts.operations import (
     StationRecovered,
     StopCharge,
 )
-from contracts.reference import AccessKey, Connector, Evse, Site, Station, Token
+from contracts.reference import AccessKey, Connector, Evse, Site, Station, TariffAssignment, TariffVersion, Token
 from contracts.requests import ChangeAccepted, ChangeRefused, DirectoryEvent
 from contracts.sessions import (
     AnswerOwed,
@@ -54,7 +68,7 @@ from contracts.sessions import (
     StopRepeated,
 )
 from contracts.tables import AnyTable
-from contracts.topics import ACCESS, REGISTRY, SITES, TOKENS, Topic
+from contracts.topics import ACCESS, REGISTRY, SITES, TARIFFS, TOKENS, Topic
 
 SessionStep = (
     SessionStarted
@@ -82,7 +96,19 @@ CommandStep = (
     | CommandExpired
     | CommandFulfilled
 )
-Said = SessionEvent | OperationsEvent | AuthorizationEvent | DirectoryEvent | Site | Station | Token | AccessKey
+Said = (
+    SessionEvent
+    | OperationsEvent
+    | BillEvent
+    | AuthorizationEvent
+    | DirectoryEvent
+    | Site
+    | Station
+    | Token
+    | AccessKey
+    | TariffVersion
+    | TariffAssignment
+)
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -156,6 +182,7 @@ BLANK: dict[str, Row] = {
             "boot_answer",
             "heartbeat_s",
             "when_undecided",
+            "habits",
         )
     )
     | {"declared": False},
@@ -170,6 +197,18 @@ def operations(event: Said, mark: Mark) -> Iterator[Operation]:
     match event:
         case AnswerOwed() | DecisionHeardEarly() | TokenDecided() | EnergyUnattributed():
             return
+        case (
+            TariffBound()
+            | TariffMissing()
+            | ChargedFree()
+            | CostUpdated()
+            | SessionMeasured()
+            | CdrHeld()
+            | CdrIssued()
+            | CdrCredited()
+            | CdrConfirmed()
+        ):
+            yield from _billed(event, mark)
         case RepairRefused():
             yield put(tables.repairs, _refused(event, mark), unless="there")
         case SessionRepaired():
@@ -195,6 +234,11 @@ def operations(event: Said, mark: Mark) -> Iterator[Operation]:
             yield put(tables.tokens, _token(event))
         case AccessKey():
             yield put(tables.access_keys, _access_key(event))
+        case TariffVersion():
+            yield put(tables.tariffs, _tariff(event))
+            yield put(tables.tariff_versions, _tariff(event))
+        case TariffAssignment():
+            yield put(tables.tariff_assignments, _assignment(event))
 
 
 def forgotten(topic: Topic[Any], tenant: str, id: str) -> Iterator[Operation]:
@@ -202,6 +246,8 @@ def forgotten(topic: Topic[Any], tenant: str, id: str) -> Iterator[Operation]:
     key = (tenant, id)
     if topic is REGISTRY:
         yield from (Undeclared(table, key) for table in (tables.stations, tables.evses, tables.connectors))
+    elif topic is TARIFFS:
+        yield Gone(tables.tariff_assignments, (tenant, id.removeprefix("assignment/")))
     else:
         yield Gone(
             {SITES.name: tables.sites, TOKENS.name: tables.tokens, ACCESS.name: tables.access_keys}[topic.name], key
@@ -286,6 +332,7 @@ def _declared(station: Station) -> Row:
         "boot_answer": station.boot_status,
         "heartbeat_s": station.heartbeat_s,
         "when_undecided": station.when_undecided,
+        "habits": msgspec.to_builtins(station.habits),
     }
 
 
@@ -334,6 +381,33 @@ def _access_key(key: AccessKey) -> Row:
         "scopes": list(key.scopes),
         "label": key.label,
     }
+
+
+def _tariff(version: TariffVersion) -> Row:
+    return {
+        "tenant": version.tenant,
+        "id": version.id,
+        "version": version.version,
+        "changed_at": version.at,
+        "valid_from": version.valid_from,
+        "tariff": plain(version.tariff),
+        "policy": plain(version.policy),
+    }
+
+
+def _assignment(assignment: TariffAssignment) -> Row:
+    return {
+        "tenant": assignment.tenant,
+        "id": assignment.id,
+        "version": assignment.version,
+        "changed_at": assignment.at,
+        "tariff": assignment.tariff,
+    }
+
+
+def plain(struct: msgspec.Struct) -> Any:
+    """Return a struct as JSON has it; decimal numbers stay text."""
+    return msgspec.json.decode(msgspec.json.encode(struct))
 
 
 def _change(change: ChangeAccepted | ChangeRefused, mark: Mark) -> Put:
@@ -424,6 +498,98 @@ def _status(event: ConnectorStatusChanged) -> Iterator[Put]:
     yield put(tables.evses, key | {"id": event.evse, "reported": True})
     place = {"evse": event.evse, "id": event.connector, "since": event.at}
     yield put(tables.connectors, key | place | said)
+
+
+# ---- bills ---------------------------------------------------------------------------------------------------------
+
+
+def _billed(event: BillEvent, mark: Mark) -> Iterator[Put]:
+    """Yield what a session costs now, and the documents that say so."""
+    yield put(
+        tables.costs, {"tenant": event.tenant, "session": event.session, "station": event.station} | _cost(event, mark)
+    )
+    match event:
+        case CdrIssued():
+            yield put(tables.cdrs, _cdr(event))
+        case CdrCredited():
+            yield put(tables.cdrs, _credit(event))
+            credited = {"tenant": event.tenant, "id": event.credits, "credited_by": event.cdr}
+            yield put(tables.cdrs, credited, unless="missing")
+        case _:
+            pass
+
+
+def _cost(event: BillEvent, mark: Mark) -> Row:
+    now: Row = {"updated_at": mark.updated_at}
+    match event:
+        case TariffMissing():
+            return now | {"state": "no_tariff"}
+        case ChargedFree():
+            return now | {"state": "free", "assignment": event.assignment}
+        case TariffBound():
+            bound = {"tariff": event.tariff.id, "tariff_version": event.tariff_version, "assignment": event.assignment}
+            return now | bound | {"state": "running", "currency": event.tariff.currency}
+        case CostUpdated():
+            return now | _totals(event) | {"state": "running", "currency": event.currency, "energy_wh": event.energy_wh}
+        case SessionMeasured():
+            return now | {"state": "measured", "due": event.due}
+        case CdrHeld():
+            return (
+                now
+                | _totals(event.priced)
+                | {"state": "held", "held_because": list(event.why), "priced": plain(event.priced)}
+            )
+        case CdrIssued():
+            billed = {"state": "billed", "cdr": event.cdr, "priced": plain(event.priced), "held_because": None}
+            return (
+                now
+                | _totals(event.priced)
+                | billed
+                | {"energy_wh": event.priced.energy_wh, "currency": event.priced.currency}
+            )
+        case CdrConfirmed() | CdrCredited():  # pragma: no branch
+            return now | {"state": "billed"}
+
+
+def _totals(event: CostUpdated | CdrCredited | Priced) -> Row:
+    return {"total_excl": _amount(event.total_excl), "total_incl": _amount(event.total_incl)}
+
+
+def _amount(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"
+
+
+def _cdr(event: CdrIssued) -> Row:
+    return (
+        _document(event, event.cdr, "CDR")
+        | _totals(event.priced)
+        | {
+            "site": event.site,
+            "token": event.token,
+            "number": event.number,
+            "tariff": event.tariff,
+            "tariff_version": event.tariff_version,
+            "started_at": event.started_at,
+            "ended_at": event.ended_at,
+            "currency": event.priced.currency,
+            "energy_wh": event.priced.energy_wh,
+            "corrects": event.corrects,
+            "priced": plain(event.priced),
+        }
+    )
+
+
+def _credit(event: CdrCredited) -> Row:
+    return (
+        _document(event, event.cdr, "CREDIT_CDR")
+        | _totals(event)
+        | {"currency": event.currency, "credits": event.credits}
+    )
+
+
+def _document(event: CdrIssued | CdrCredited, id: str, kind: str) -> Row:
+    about = {"tenant": event.tenant, "id": id, "kind": kind, "session": event.session, "station": event.station}
+    return about | {"issued_at": event.at}
 
 
 # ---- sessions ------------------------------------------------------------------------------------------------------
@@ -688,8 +854,9 @@ class Changes:
         before = puts.get(put.key)
         if before is None:
             puts[put.key] = put
-        elif put.unless != "there":
-            puts[put.key] = put._replace(values=before.values | put.values)
+        elif put.unless != "there":  # what only adds to a row lets it be made as it was to be made
+            unless = before.unless if put.unless == "missing" else put.unless
+            puts[put.key] = put._replace(values=before.values | put.values, unless=unless)
 
     def _undeclare(self, table: AnyTable, key: Key) -> None:
         self.undeclared.setdefault(table, set()).add(key)

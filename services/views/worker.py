@@ -20,12 +20,23 @@ from chassis.service import Service
 from chassis.settings import Settings
 from contracts import tables
 from contracts.cloudevents import Unreadable
-from contracts.topics import ACCESS, AUTHORIZATIONS, DIRECTORY, OPERATIONS, REGISTRY, SESSIONS, SITES, TOKENS
+from contracts.topics import (
+    ACCESS,
+    AUTHORIZATIONS,
+    BILLS,
+    DIRECTORY,
+    OPERATIONS,
+    REGISTRY,
+    SESSIONS,
+    SITES,
+    TARIFFS,
+    TOKENS,
+)
 from services.views import rows, store
 from services.views.rows import Changes, Key, Mark, Operation, Row, Step, Unfit
 from services.views.store import Partition, Position
 
-TOPICS = (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, AUTHORIZATIONS, SESSIONS, OPERATIONS)
+TOPICS = (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS, AUTHORIZATIONS, SESSIONS, OPERATIONS, BILLS)
 """Only what is kept for ever or compacted, so that the tables can be rebuilt at any time."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

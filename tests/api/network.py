@@ -18,8 +18,19 @@ from chassis.settings import Settings
 from contracts.commands import CommandIssued, SessionRepairRequested
 from contracts.event import Event, Message
 from contracts.operations import CommandRequested
-from contracts.requests import ChangeRequested, PutStation
-from contracts.topics import ACCESS, DIRECTORY, OPERATIONS, REGISTRY, SESSIONS, SITES, TOKENS, Topic, of_change
+from contracts.requests import ChangeRequested, PutStation, PutTariffAssignment
+from contracts.topics import (
+    ACCESS,
+    DIRECTORY,
+    OPERATIONS,
+    REGISTRY,
+    SESSIONS,
+    SITES,
+    TARIFFS,
+    TOKENS,
+    Topic,
+    of_change,
+)
 from services.api.app import Api, build
 from services.api.backends import Backends
 from services.api.queries import Queries
@@ -85,17 +96,24 @@ class Network:
 
     async def _decide(self, event: ChangeRequested, id: str) -> None:
         key = of_change(event)
-        asked = Asked(Message(event, id, event.at), self._site_known(event))
+        asked = Asked(Message(event, id, event.at), self._site_known(event), self._tariff_known(event))
         outputs = domain.decide(self._states[key], asked)
         self._states[key] = reduce(domain.evolve, outputs, self._states[key])
         for output in outputs:
-            topic = next(t for t in (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS) if type(output) in t.classes)
+            topic = next(t for t in (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS) if type(output) in t.classes)
             await self.says(topic, output)
 
     def _site_known(self, event: ChangeRequested) -> bool:
         match event.change:
             case PutStation(station=station) if station.site is not None:
                 return isinstance(self._states[f"{event.tenant}/site/{station.site}"], domain.Present)
+            case _:
+                return True
+
+    def _tariff_known(self, event: ChangeRequested) -> bool:
+        match event.change:
+            case PutTariffAssignment(assignment=assignment) if assignment.tariff is not None:
+                return isinstance(self._states[f"{event.tenant}/tariff/{assignment.tariff}"], domain.Present)
             case _:
                 return True
 

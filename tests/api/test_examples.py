@@ -8,9 +8,11 @@ from pydantic import BaseModel
 
 from services.api import (
     access_keys,
+    cdrs,
     commands,
     credentials,
     frames,
+    price_quotes,
     readings,
     repairs,
     reports,
@@ -18,6 +20,7 @@ from services.api import (
     sites,
     stations,
     stream_tokens,
+    tariffs,
     tokens,
 )
 from services.api.app import describe
@@ -26,9 +29,12 @@ MODELS: list[type[BaseModel]] = [
     access_keys.AccessKey,
     access_keys.Me,
     access_keys.ShownKey,
+    cdrs.Cdr,
+    cdrs.Cost,
     commands.Command,
     credentials.Credentials,
     frames.Frame,
+    price_quotes.PriceQuote,
     readings.Reading,
     repairs.Repair,
     reports.EnergyLedger,
@@ -36,6 +42,8 @@ MODELS: list[type[BaseModel]] = [
     sessions.WholeSession,
     sites.Site,
     stations.Station,
+    tariffs.Assignment,
+    tariffs.TariffShown,
     stream_tokens.StreamToken,
     tokens.Found,
     tokens.Token,

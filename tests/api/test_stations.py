@@ -4,6 +4,8 @@ import pytest
 from httpx import AsyncClient
 
 from contracts.event import TenantId
+from contracts.reference import QUIRKS, Habits
+from contracts.requests import ChangeRequested, PutStation
 from contracts.topics import OPERATIONS
 from tests.api.network import Network
 from tests.api.test_sites import HARBOUR, pointers
@@ -47,12 +49,33 @@ async def test_a_station_needs_nothing_but_its_name(admin: AsyncClient) -> None:
         ("protocol", "ocpp1.5", "#/protocol"),
         ("heartbeat_s", 10**30, "#/heartbeat_s"),
         ("when_undecided", "Maybe", "#/when_undecided"),
+        ("habits", {"ping_s": -1}, "#/habits/ping_s"),
+        ("habits", {"drain": "kick"}, "#/habits/drain"),
+        ("habits", {"quiet_s": 601}, "#/habits/quiet_s"),
+        ("habits", {"manners": "none"}, "#/habits/manners"),
         ("site", "nowhere", "#/site"),
         ("site", "a/b", "#/site"),
     ],
 )
 async def test_what_is_wrong_is_named(admin: AsyncClient, field: str, value: object, pointer: str) -> None:
     assert pointers(await admin.put("/v1/stations/CP1", json={field: value})) == [pointer]
+
+
+async def test_the_habits_of_a_station_are_kept_and_shown(admin: AsyncClient, network: Network) -> None:
+    habits = {"ping_s": 0, "answers_pings": False, "drain": "abort", "quiet_s": 20, "quirks": [QUIRKS[0]]}
+    answer = await admin.put("/v1/stations/CP1", json={"habits": habits})
+    assert (answer.status_code, answer.json()["habits"] | habits) == (201, answer.json()["habits"])
+    assert (await admin.get("/v1/stations/CP1")).json()["habits"] == answer.json()["habits"]
+    wished = [event.change for event in network.written if isinstance(event, ChangeRequested)]
+    assert isinstance(wished[0], PutStation)
+    assert wished[0].station.habits == Habits(0, answers_pings=False, drain="abort", quiet_s=20, quirks=(QUIRKS[0],))
+    assert (await admin.put("/v1/stations/CP1", json={})).json()["habits"]["drain"] == "close"
+
+
+async def test_an_unknown_quirk_is_refused_with_those_that_there_are(admin: AsyncClient) -> None:
+    answer = await admin.put("/v1/stations/CP1", json={"habits": {"quirks": ["bites"]}})
+    assert pointers(answer) == ["#/habits/quirks/0"]
+    assert all(quirk in answer.text for quirk in QUIRKS)
 
 
 async def test_an_identity_belongs_to_one_tenant(admin: AsyncClient, acme: AsyncClient) -> None:

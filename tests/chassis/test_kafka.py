@@ -19,6 +19,7 @@ from chassis.kafka import (
     Batches,
     Chunk,
     CopyKeeper,
+    KafkaError,
     Log,
     LogTruncated,
     MessageSizeTooLargeError,
@@ -265,6 +266,43 @@ async def test_a_replacement_delays_what_is_said_meanwhile_and_loses_none_of_it(
             await say(log, "A", "lost")
         await asyncio.gather(*(say(log, "A", f"a{number}") for number in range(1, 20)))
     assert sorted(await ids(settings)) == sorted(f"a{number}" for number in range(20))
+
+
+async def test_what_fills_several_batches_keeps_its_order(settings: Settings) -> None:
+    said: list[tuple[str, int]] = []
+    async with appending(settings) as log:
+        address = log.address(STATIONS, b"acme/A", "/test")
+        for number in range(12):
+
+            def settled(offset: int, error: BaseException | None, name: str = f"a{number}") -> None:
+                assert error is None
+                said.append((name, offset))
+
+            event = heard("A", "x" * 400_000)
+            log.post(address, event, id=f"a{number}", traceparent=None, recorded_at=NOON, settled=settled)
+        await until(lambda: len(said) == 12)
+    assert [name for name, _ in said] == [f"a{number}" for number in range(12)] == await ids(settings)
+    assert [offset for _, offset in said] == list(range(said[0][1], said[0][1] + 12))
+
+
+async def test_a_log_takes_only_so_much_while_kafka_is_away(
+    broker: Broker, harmed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BATCHES", 2)
+    async with appending(harmed) as log:
+        await say(log, "A", "a1")
+        broker.kill()
+        await broker.ended()
+        sent = [log.send(STATIONS, heard("A", "x" * 900_000), id=f"b{number}", source="/test") for number in range(12)]
+        with pytest.raises(KafkaError, match="2 batches wait"):
+            await asyncio.gather(*sent)
+
+
+async def test_a_log_that_has_stopped_takes_nothing(settings: Settings) -> None:
+    async with appending(settings) as log:
+        pass
+    with pytest.raises(Unavailable, match="ProducerClosed"):
+        await say(log, "A", "a1")
 
 
 async def test_a_log_stops_without_kafka_too(broker: Broker, harmed: Settings) -> None:

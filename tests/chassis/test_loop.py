@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from chassis.settings import Settings
 from chassis.stream import Stream
 from contracts.event import derived_id
 from contracts.sessions import EnergyDelivered
-from contracts.stations import HeartbeatReceived, MetersRead
+from contracts.stations import HeartbeatReceived, MetersRead, TransactionEnded
 from contracts.topics import COMMANDS, GATEWAYS, SESSIONS, STATIONS, Topic
 from tests.chassis import toy
 
@@ -44,7 +45,7 @@ async def log(settings: Settings) -> AsyncIterator[Log]:
     await log.stop()
 
 
-async def say(log: Log, event: MetersRead | HeartbeatReceived, id: str) -> Place:
+async def say(log: Log, event: MetersRead | HeartbeatReceived | TransactionEnded, id: str) -> Place:
     return await log.append(STATIONS, event, id=id, source="/test", timeout=30)
 
 
@@ -244,6 +245,25 @@ async def test_a_rebalance_while_a_batch_lingers_is_quick_and_keeps_the_states(s
         stop.set()
         await talking
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in (await counts(settings)).values())
+
+
+async def test_whoever_waits_ends_the_lingering_of_a_batch(
+    settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER_S", 3600)
+    stream = dataclasses.replace(toy.stream(), hears=(MetersRead, TransactionEnded))
+    async with running(stream, settings):
+        await say(log, toy.read("A"), "r1")
+        await say(log, toy.read("A"), "r2")
+        assert await counts(settings) == {}
+        await say(log, toy.ended("A"), "e1")
+        await until(counted(settings, {"A": [1, 2]}))
+
+
+async def test_who_hears_nothing_of_what_is_awaited_lets_nobody_wait(settings: Settings) -> None:
+    assert "voltstream.TransactionEnded" not in Loop(toy.stream(), settings).awaited
+    hears_all = dataclasses.replace(toy.stream(), hears=())
+    assert "voltstream.TransactionEnded" in Loop(hears_all, settings).awaited
 
 
 async def test_offsets_are_kept_also_while_only_what_means_nothing_comes(

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from chassis.copies import Copies
 from chassis.stream import Rules, Stream
-from contracts.event import GatewayId, Message, SessionId, StationId, TenantId, Ticked
+from contracts.event import GatewayId, Message, SessionId, StationId, TenantId, Ticked, TransactionId
 from contracts.gateways import GatewayEvent, StopAnswered
 from contracts.sessions import EnergyDelivered, SessionEvent
-from contracts.stations import Frame, HeartbeatReceived, MetersRead
+from contracts.stations import Frame, HeartbeatReceived, MetersRead, TransactionEnded
 from contracts.topics import COMMANDS, GATEWAYS, SESSIONS, STATIONS
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -107,6 +107,20 @@ def heartbeat(station: str) -> HeartbeatReceived:
         epoch=1,
         frame=Frame("[]"),
         message_id="1",
+    )
+
+
+def ended(station: str) -> TransactionEnded:
+    return TransactionEnded(
+        at=NOON,
+        tenant=ACME,
+        station=StationId(station),
+        gateway=GatewayId("g"),
+        reply_to=0,
+        epoch=1,
+        frame=Frame("[]"),
+        message_id="1",
+        transaction=TransactionId("1"),
     )
 
 

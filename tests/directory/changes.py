@@ -1,12 +1,13 @@
 """Requests to the directory, and what comes of them, for tests."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
 from contracts.event import Message, RequestId, Sealed, SiteId, StationId, TenantId, TokenId
-from contracts.reference import AccessKey, Site, Station, Token
+from contracts.reference import AccessKey, Site, Station, TariffAssignment, TariffVersion, Token
 from contracts.requests import (
     Change,
     ChangeAccepted,
@@ -17,17 +18,27 @@ from contracts.requests import (
     PutAccessKey,
     PutSite,
     PutStation,
+    PutTariff,
+    PutTariffAssignment,
     PutToken,
     Refusal,
     SetPassword,
 )
+from contracts.tariffs import PriceComponent, Tariff, TariffElement
 from services.directory.domain import Asked
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 ACME, OTHER = TenantId("acme"), TenantId("other")
 OSLO, CHARGER, CARD, KEY = SiteId("oslo"), StationId("CP-1"), TokenId("6f1b"), "ops"
-IDS: dict[Kind, str] = {"site": OSLO, "station": CHARGER, "token": CARD, "access": KEY}
+IDS: dict[Kind, str] = {
+    "site": OSLO,
+    "station": CHARGER,
+    "token": CARD,
+    "access": KEY,
+    "tariff": "AC",
+    "tariff_assignment": "tenant",
+}
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA"
 UID = Sealed("c2VhbGVk")
 
@@ -49,6 +60,18 @@ def key(version: int = 1, **fields: Any) -> AccessKey:
     return replace(AccessKey(at=NOON, tenant=ACME, version=version, id=KEY, digest="00", scopes=("read",)), **fields)
 
 
+def tariff(version: int = 1, price: str = "0.40", **fields: Any) -> TariffVersion:
+    elements = (TariffElement((PriceComponent("ENERGY", Decimal(price)),)),)
+    made = TariffVersion(
+        at=NOON, tenant=ACME, version=version, id="AC", tariff=Tariff("AC", "EUR", elements), valid_from=NOON
+    )
+    return replace(made, **fields)
+
+
+def assignment(version: int = 1, **fields: Any) -> TariffAssignment:
+    return replace(TariffAssignment(at=NOON, tenant=ACME, version=version, id="tenant", tariff="AC"), **fields)
+
+
 def kind_of(change: Change) -> Kind:
     match change:
         case PutSite():
@@ -59,6 +82,10 @@ def kind_of(change: Change) -> Kind:
             return "token"
         case PutAccessKey():
             return "access"
+        case PutTariff():
+            return "tariff"
+        case PutTariffAssignment():
+            return "tariff_assignment"
 
 
 def requested(change: Change, request: str = "r1", *, kind: Kind | None = None, **fields: Any) -> ChangeRequested:

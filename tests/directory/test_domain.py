@@ -12,11 +12,14 @@ from contracts.requests import (
     Change,
     ChangeAccepted,
     Changed,
+    ChangeRefused,
     Delete,
     Kind,
     PutAccessKey,
     PutSite,
     PutStation,
+    PutTariff,
+    PutTariffAssignment,
     PutToken,
     SetPassword,
 )
@@ -36,10 +39,12 @@ from tests.directory.changes import (
     UID,
     accepted,
     asked,
+    assignment,
     key,
     refused,
     site,
     station,
+    tariff,
     token,
 )
 from tests.given import given
@@ -49,7 +54,24 @@ PUTS: list[tuple[Kind, Change, Record]] = [
     ("station", PutStation(station(9)), station(1)),
     ("token", PutToken(token(9)), token(1)),
     ("access", PutAccessKey(key(9)), key(1)),
+    ("tariff", PutTariff(tariff(9)), tariff(1)),
+    ("tariff_assignment", PutTariffAssignment(assignment(9)), assignment(1)),
 ]
+
+
+def test_a_tariff_gets_further_versions_and_is_never_deleted() -> None:
+    history = (tariff(1), accepted(1, kind="tariff"))
+    dearer = given(domain, *history).when(asked(PutTariff(tariff(price="0.50")), "r2"))
+    assert dearer == [tariff(2, "0.50"), accepted(2, "r2", kind="tariff", fingerprint="one")]
+    gone = given(domain, *history).when(asked(Delete(), "r2", kind="tariff"))
+    assert gone == [refused("not_found", "there is no tariff AC", request="r2", kind="tariff")]
+
+
+def test_a_tariff_that_is_not_there_cannot_be_assigned() -> None:
+    request = asked(PutTariffAssignment(assignment()))
+    [answer] = given(domain).when(Asked(request.message, tariff_known=False))
+    assert isinstance(answer, ChangeRefused)
+    assert (answer.reason, answer.detail) == ("unknown_tariff", "there is no tariff AC")
 
 
 @pytest.mark.parametrize(("kind", "change", "record"), PUTS)

@@ -5,8 +5,9 @@ import pytest
 from chassis.copies import Copies
 from chassis.settings import Settings
 from contracts.event import Event, Message, TenantId
-from contracts.requests import Change, Delete, PutSite, PutStation, SetPassword
-from contracts.topics import ACCESS, DIRECTORY, REGISTRY, REQUESTS, SITES, TOKENS, Topic
+from contracts.reference import AccessKey, Site, Station, TariffAssignment, Token
+from contracts.requests import Change, Delete, PutSite, PutStation, PutTariff, PutTariffAssignment, SetPassword
+from contracts.topics import ACCESS, DIRECTORY, REGISTRY, REQUESTS, SITES, TARIFFS, TOKENS, Topic
 from services.directory import domain, worker
 from services.directory.domain import Asked, Output
 from tests.directory.changes import (
@@ -16,11 +17,13 @@ from tests.directory.changes import (
     OTHER,
     accepted,
     asked,
+    assignment,
     key,
     refused,
     requested,
     site,
     station,
+    tariff,
     token,
 )
 
@@ -43,7 +46,7 @@ def regarded(change: Change, tenant: TenantId = ACME) -> Asked:
 
 def test_it_hears_requests_and_writes_what_comes_of_them() -> None:
     assert STREAM.inputs == (REQUESTS,)
-    assert set(STREAM.outputs) == {DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS}
+    assert set(STREAM.outputs) == {DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS}
     assert STREAM.answers == ()
 
 
@@ -70,14 +73,26 @@ def test_a_request_that_names_no_site_needs_none(change: Change) -> None:
     assert regarded(change, OTHER).site_known
 
 
-@pytest.mark.parametrize("thing", [site(), station(), token(), key()])
-def test_a_thing_and_its_end_belong_to_the_state_of_its_requests(thing: domain.Record) -> None:
-    put = {"site": site, "station": station, "token": token, "access": key}
+@pytest.mark.parametrize("thing", [site(), station(), token(), key(), assignment()])
+def test_a_thing_and_its_end_belong_to_the_state_of_its_requests(
+    thing: Site | Station | Token | AccessKey | TariffAssignment,
+) -> None:
+    put = {"site": site, "station": station, "token": token, "access": key, "tariff_assignment": assignment}
     kind = next(name for name, made in put.items() if made() == thing)
     request = requested(Delete(), kind=kind)  # type: ignore[arg-type]  # the names are the kinds
     end = domain.gone(thing)(at=thing.at, tenant=thing.tenant, id=thing.id)
     where = REQUESTS.key_of(request).decode()
     assert worker.key_of_state(thing) == worker.key_of_state(end) == where
+
+
+def test_a_version_of_a_tariff_belongs_to_the_state_of_its_requests() -> None:
+    request = requested(PutTariff(tariff(7)))
+    assert worker.key_of_state(tariff(3)) == REQUESTS.key_of(request).decode()
+
+
+def test_only_a_tariff_that_is_there_can_be_assigned() -> None:
+    assert not regarded(PutTariffAssignment(assignment(tariff="DC"))).tariff_known
+    assert regarded(PutTariffAssignment(assignment(tariff=None))).tariff_known
 
 
 def test_an_outcome_belongs_to_the_state_of_its_request() -> None:

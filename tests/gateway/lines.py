@@ -20,7 +20,7 @@ ACME = TenantId("acme")
 
 def line(*evses: Evse, **record: Any) -> v16.Line:
     station = Station(at=NOON, tenant=ACME, version=1, id=StationId("CP-1"), evses=evses, **record)
-    return v16.Line(ACME, station.id, GatewayId("g-1"), 3, station, SECRETS, epoch=70, ports=v16.ports_of(station))
+    return v16.knowing(v16.Line(ACME, station.id, GatewayId("g-1"), 3, station, SECRETS, epoch=70), station)
 
 
 LINE = line()

@@ -216,6 +216,9 @@ async def closed(socket: ClientConnection) -> tuple[int | None, str, list[Any]]:
 
 # ---- a station without a library ----
 
+PING, CLOSE = 0x89, 0x88
+"""The first bytes of frames."""
+
 
 class Raw:
     """A WebSocket by hand, for what no client library does."""
@@ -243,15 +246,45 @@ class Raw:
             head = await reader.readuntil(b"\r\n\r\n")
         return cls(reader, writer, head.decode())
 
-    def send(self, text: str) -> None:
-        data = text.encode()
+    def send(self, text: str, *, first: int = 0x81) -> None:
+        self.send_bytes(text.encode(), first)
+
+    def send_bytes(self, data: bytes, first: int) -> None:
         assert len(data) < 1 << 16, "a longer one needs another head"
         length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2)
-        self._writer.write(b"\x81" + length + bytes(4) + data)
+        self._writer.write(bytes([first]) + length + bytes(4) + data)
 
-    async def until_close_frame(self) -> None:
+    async def frame(self) -> tuple[int, bytes]:
+        """Return the first byte and the payload of the next frame."""
         async with asyncio.timeout(PATIENCE):
-            assert (await self._reader.readexactly(1))[0] == 0x88
+            first, length = await self._reader.readexactly(2)
+            if length == 126:
+                length = int.from_bytes(await self._reader.readexactly(2))
+            return first, await self._reader.readexactly(length)
+
+    async def answer(self) -> Any:
+        """Return what the next frame says that is no ping."""
+        while (frame := await self.frame())[0] == PING:
+            pass
+        return msgspec.json.decode(frame[1])
+
+    async def until_close_frame(self) -> int:
+        """Return the code of the close frame that comes next, but for pings."""
+        while (frame := await self.frame())[0] == PING:
+            pass
+        assert frame[0] == CLOSE
+        return int.from_bytes(frame[1][:2])
+
+    async def until_cut(self) -> None:
+        """Wait for the end of the connection."""
+        async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionResetError):
+                await self._reader.read()
+
+    @property
+    def unsent(self) -> int:
+        """So many bytes wait here, because the gateway takes no more."""
+        return self._writer.transport.get_write_buffer_size()
 
     def close(self) -> None:
         self._writer.close()

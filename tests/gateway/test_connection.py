@@ -1,19 +1,22 @@
 """A connection on a log that a test holds in its hands."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from chassis.kafka import Place, Unavailable
+from chassis.kafka import Address, Lane, Place, Settled, Unavailable
+from contracts.event import StationId, TenantId
 from contracts.stations import AnsweredUndecided, ConnectionClosed, ConnectionOpened, StationBooted, StationEvent
+from contracts.topics import STATIONS
 from services.gateway import connection
 from services.gateway.connection import StationConnection
 from tests.gateway.lines import LINE, NOON
 
 BOOT = b'[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
+ADDRESS = Address(STATIONS, b"acme/CP-1", "/test", Lane(STATIONS, "stations", 0))
 AUTHORIZE = b'[2,"7","Authorize",{"idTag":"A"}]'
 
 
@@ -25,12 +28,17 @@ class Wire:
         self.said: asyncio.Queue[bytes] = asyncio.Queue()
         self.close_code: int | None = None
         self.close_reason: str | None = None
+        self.is_held = False
 
-    async def hear(self) -> bytes | None:
-        return await self.frames.get()
+    async def listen(self, heard: Callable[[bytes], None]) -> None:
+        while (frame := await self.frames.get()) is not None:
+            heard(frame)
 
-    async def say(self, frame: bytes) -> None:
+    def say(self, frame: bytes) -> None:
         self.said.put_nowait(frame)
+
+    def hold(self, is_held: bool) -> None:
+        self.is_held = is_held
 
     async def close(self, code: int, reason: str) -> None:
         self.close_code, self.close_reason = code, reason
@@ -52,16 +60,20 @@ class House:
         self.interruptions = 0
         self.away = away
 
-    async def send(self, event: StationEvent, id: str, _: datetime) -> asyncio.Future[Any]:
+    def address(self, _: TenantId, __: StationId) -> Address:
+        return ADDRESS
+
+    def post(self, to: Address, event: StationEvent, id: str, _: datetime, settled: Settled) -> None:
+        assert to is ADDRESS
         if isinstance(event, self.away):
             raise Unavailable
         self.events.append(event)
         self.ids.append(id)
         place: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        place.add_done_callback(lambda done: settled(70, done.exception()))
         self.places.append(place)
         if self.acknowledging:
             place.set_result(None)
-        return place
 
     async def append(self, event: StationEvent, id: str) -> Place:
         if isinstance(event, self.away):

@@ -16,13 +16,15 @@ def passwords() -> Iterator[Passwords]:
     made.close()
 
 
-async def test_the_right_password_is_found_among_its_spellings_t23(passwords: Passwords) -> None:
+@pytest.mark.covers("T-23")
+async def test_the_right_password_is_found_among_its_spellings(passwords: Passwords) -> None:
     assert await passwords.match("CP-1", STORED, [b"right"]) == 0
     assert await passwords.match("CP-1", STORED, [b"7269676874", b"right"]) == 1
     assert await passwords.match("CP-1", STORED, [b"wrong"]) is None
 
 
-async def test_a_storm_hashes_nothing_t26_c014(passwords: Passwords) -> None:
+@pytest.mark.covers("T-26", "C-014")
+async def test_a_storm_hashes_nothing(passwords: Passwords) -> None:
     assert await passwords.match("CP-1", STORED, [b"right"]) == 0
     passwords._pool.shutdown()
     assert await passwords.match("CP-1", STORED, [b"right"]) == 0
@@ -65,6 +67,7 @@ async def test_only_so_many_are_remembered() -> None:
     passwords.close()
 
 
-async def test_neither_passwords_nor_plain_digests_are_kept_t26(passwords: Passwords) -> None:
+@pytest.mark.covers("T-26")
+async def test_neither_passwords_nor_plain_digests_are_kept(passwords: Passwords) -> None:
     await passwords.match("CP-1", STORED, [b"right"])
     assert b"right" not in passwords._found["CP-1"][0]

@@ -54,51 +54,58 @@ def test_a_call_keeps_its_exact_frame(connection: Connection) -> None:
     assert call.violations == ()
 
 
+@pytest.mark.covers("T-41", "Q-27", "C-038")
 @pytest.mark.parametrize("id", [b'"x"', b"17", b'""', b'"' + b"i" * 200 + b'"', b'"\\u00e9\\/"', b"-1.50", b"null"])
-def test_an_id_is_echoed_as_it_was_written_t41_q27_c038(connection: Connection, id: bytes) -> None:
+def test_an_id_is_echoed_as_it_was_written(connection: Connection, id: bytes) -> None:
     call = called(connection.receive(b'[2,%b,"Heartbeat",{}]' % id))
     assert connection.answer(call, b"{}") == b"[3,%b,{}]" % id
     assert connection.refuse(call, "InternalError", "no").startswith(b"[4,%b," % id)
 
 
+@pytest.mark.covers("Q-27")
 @pytest.mark.parametrize(("id", "violations"), [(b'"x"', []), (b"17", ["Q-27"]), (b'""', ["Q-27"])])
-def test_an_id_that_is_no_short_text_is_a_violation_q27(
-    connection: Connection, id: bytes, violations: list[str]
-) -> None:
+def test_an_id_that_is_no_short_text_is_a_violation(connection: Connection, id: bytes, violations: list[str]) -> None:
     assert rules(connection.receive(b'[2,%b,"Heartbeat",{}]' % id)) == violations
 
 
+@pytest.mark.covers("Q-32", "T-51")
 @pytest.mark.parametrize("frame", [b'[2,"3","Heartbeat",null]', b'[2,"3","Heartbeat"]'])
-def test_a_missing_payload_is_an_empty_one_q32_t51(connection: Connection, frame: bytes) -> None:
+def test_a_missing_payload_is_an_empty_one(connection: Connection, frame: bytes) -> None:
     call = called(connection.receive(frame))
     assert (call.payload, rules(call)) == (b"{}", ["Q-32"])
 
 
-def test_further_elements_are_overlooked_t40(connection: Connection) -> None:
+@pytest.mark.covers("T-40")
+def test_further_elements_are_overlooked(connection: Connection) -> None:
     assert rules(connection.receive(b'[2,"3","Heartbeat",{},7]')) == ["T-40"]
 
 
-def test_a_message_type_may_be_text_q31_c032(connection: Connection) -> None:
+@pytest.mark.covers("Q-31", "C-032")
+def test_a_message_type_may_be_text(connection: Connection) -> None:
     assert rules(connection.receive(b'["2","3","Heartbeat",{}]')) == ["Q-31"]
 
 
+@pytest.mark.covers("T-47", "C-031", "C-032")
 @pytest.mark.parametrize("frame", [b'[1,"x","y",{}]', b'[9,"x"]', b"[2]", b'[2,{},"Heartbeat",{}]', b"[[]]"])
-def test_what_is_no_message_is_kept_and_not_answered_t47_c031_c032(connection: Connection, frame: bytes) -> None:
+def test_what_is_no_message_is_kept_and_not_answered(connection: Connection, frame: bytes) -> None:
     unread = connection.receive(frame)
     assert isinstance(unread, Unread)
     assert unread.frame == Frame(frame.decode())
 
 
+@pytest.mark.covers("T-50", "Q-36", "C-037")
 @pytest.mark.parametrize("frame", [b"", b"  ", b"\0", b"\r\n"])
-def test_an_empty_frame_only_keeps_the_line_open_t50_q36_c037(connection: Connection, frame: bytes) -> None:
+def test_an_empty_frame_only_keeps_the_line_open(connection: Connection, frame: bytes) -> None:
     assert connection.receive(frame) is None
 
 
+@pytest.mark.covers("T-48", "C-031")
 @pytest.mark.parametrize("frame", [b"{}", b'"x"', b"GET / HTTP/1.1", b"[2", b"\xff\xfe", b"[" * 5000, b'[3,"x",'])
-def test_what_is_no_json_array_is_kept_and_not_answered_t48_c031(connection: Connection, frame: bytes) -> None:
+def test_what_is_no_json_array_is_kept_and_not_answered(connection: Connection, frame: bytes) -> None:
     assert isinstance(connection.receive(frame), Unread)
 
 
+@pytest.mark.covers("T-48", "C-030", "C-034")
 @pytest.mark.parametrize(
     ("frame", "answer"),
     [
@@ -110,7 +117,7 @@ def test_what_is_no_json_array_is_kept_and_not_answered_t48_c031(connection: Con
         (b'[2,"x","Authorize",' + b"[" * 5000, b'[4,"x",'),
     ],
 )
-def test_a_broken_call_with_an_id_is_answered_with_an_error_t48_c030_c034(
+def test_a_broken_call_with_an_id_is_answered_with_an_error(
     connection: Connection, frame: bytes, answer: bytes
 ) -> None:
     broken = connection.receive(frame)
@@ -122,10 +129,11 @@ def test_a_broken_call_with_an_id_is_answered_with_an_error_t48_c030_c034(
 @pytest.mark.parametrize("action", ["StartTransaction", "StopTransaction", "MeterValues"])
 def test_a_broken_transaction_message_is_a_call_all_the_same(connection: Connection, action: str) -> None:
     call = called(connection.receive(f'[2,"9","{action}",{{"connectorId":1,'.encode()))
-    assert (call.id, call.action, call.payload, rules(call)) == ('"9"', action, b"{}", ["T-48"])
+    assert (call.id, call.action, call.payload, rules(call)) == ('"9"', action, b'{"connectorId":1}', ["Q-23", "T-48"])
 
 
-def test_an_error_has_a_short_ascii_description_and_no_details_t53(connection: Connection) -> None:
+@pytest.mark.covers("T-53")
+def test_an_error_has_a_short_ascii_description_and_no_details(connection: Connection) -> None:
     call = called(connection.receive(b'[2,"x","Heartbeat",{}]'))
     said = msgspec.json.decode(connection.refuse(call, "GenericError", "é" * 300))
     assert said == [4, "x", "GenericError", "?" * 255, {}]
@@ -134,14 +142,16 @@ def test_an_error_has_a_short_ascii_description_and_no_details_t53(connection: C
 # ---- repetitions ----
 
 
-def test_a_transaction_message_said_again_is_answered_the_same_t42(connection: Connection) -> None:
+@pytest.mark.covers("T-42")
+def test_a_transaction_message_said_again_is_answered_the_same(connection: Connection) -> None:
     call = called(connection.receive(START))
     assert connection.receive(START) == Repeated(None)
     answer = connection.answer(call, b'{"transactionId":7}')
     assert connection.receive(START) == Repeated(answer)
 
 
-def test_a_call_said_again_while_it_is_being_answered_is_no_new_one_t42_q38(connection: Connection) -> None:
+@pytest.mark.covers("T-42", "Q-38")
+def test_a_call_said_again_while_it_is_being_answered_is_no_new_one(connection: Connection) -> None:
     frame = b'[2,"x","Authorize",{"idTag":"A"}]'
     call = called(connection.receive(frame))
     assert connection.receive(frame) == Repeated(None)
@@ -149,7 +159,8 @@ def test_a_call_said_again_while_it_is_being_answered_is_no_new_one_t42_q38(conn
     assert rules(connection.receive(frame)) == [], "whether a token may charge can have changed since"
 
 
-def test_another_call_under_the_same_id_is_a_new_one_t42_q28(connection: Connection) -> None:
+@pytest.mark.covers("T-42", "Q-28")
+def test_another_call_under_the_same_id_is_a_new_one(connection: Connection) -> None:
     first = called(connection.receive(START))
     second = called(connection.receive(START.replace(b":1}", b":2}")))
     assert second.violations == (Violation("T-42", "the id of another call"),)
@@ -167,7 +178,8 @@ def test_only_the_last_calls_are_remembered(connection: Connection) -> None:
 # ---- our calls ----
 
 
-def test_only_one_call_of_ours_is_open_at_a_time_t43(connection: Connection) -> None:
+@pytest.mark.covers("T-43")
+def test_only_one_call_of_ours_is_open_at_a_time(connection: Connection) -> None:
     connection.ask(ask("a"))
     connection.ask(ask("b"))
     assert connection.next_ask(NOON) == ask("a")
@@ -176,7 +188,8 @@ def test_only_one_call_of_ours_is_open_at_a_time_t43(connection: Connection) -> 
     assert connection.next_ask(NOON) == ask("b")
 
 
-def test_the_stations_calls_are_heard_while_ours_is_open_c041(connection: Connection) -> None:
+@pytest.mark.covers("C-041")
+def test_the_stations_calls_are_heard_while_ours_is_open(connection: Connection) -> None:
     connection.ask(ask("a"))
     connection.next_ask(NOON)
     assert called(connection.receive(b'[2,"a","Heartbeat",{}]')).action == "Heartbeat"
@@ -184,8 +197,9 @@ def test_the_stations_calls_are_heard_while_ours_is_open_c041(connection: Connec
     assert answered == Answered(ask("a"), b'{"status":"Accepted"}', Frame('[3,"a",{"status":"Accepted"}]'))
 
 
+@pytest.mark.covers("Q-32")
 @pytest.mark.parametrize("frame", [b'[3,"a"]', b'[3,"a",null]'])
-def test_an_answer_may_be_empty_q32(connection: Connection, frame: bytes) -> None:
+def test_an_answer_may_be_empty(connection: Connection, frame: bytes) -> None:
     connection.ask(ask("a"))
     connection.next_ask(NOON)
     answered = connection.receive(frame)
@@ -194,25 +208,61 @@ def test_an_answer_may_be_empty_q32(connection: Connection, frame: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    ("frame", "code", "description"),
+    ("frame", "code", "description", "violations"),
     [
-        (b'[4,"a","NotSupported","no such thing",{}]', "NotSupported", "no such thing"),
-        (b'[4,"a"]', "", ""),
-        (b'[4,"a","","",null]', "", ""),
-        (b'[4,"a","GenericError"]', "GenericError", ""),
-        (b'[4,"a",null,7]', "", ""),
+        (b'[4,"a","NotSupported","no such thing",{}]', "NotSupported", "no such thing", []),
+        (b'[4,"a"]', "", "", ["Q-33"]),
+        (b'[4,"a","","",null]', "", "", ["Q-33"]),
+        (b'[4,"a","GenericError"]', "GenericError", "", ["Q-33"]),
+        (b'[4,"a",null,7]', "", "", ["Q-33"]),
+        (b'[4,"a","not_supported","",{}]', "NotSupported", "", ["Q-33"]),
+        (b'[4,"a","FormatViolation","",{}]', "FormationViolation", "", ["Q-33"]),
+        (b'[4,"a","OccurrenceConstraintViolation","",{}]', "OccurenceConstraintViolation", "", ["Q-33"]),
+        (b'[4,"a","TooHot","",{}]', "TooHot", "", ["Q-33"]),
+        (b'[4,"a","GenericError","",{},7]', "GenericError", "", ["Q-33"]),
     ],
 )
-def test_any_error_refuses_our_call_t53_q33_c044(
-    connection: Connection, frame: bytes, code: str, description: str
+@pytest.mark.covers("T-53", "T-55", "Q-33", "C-044")
+def test_any_error_refuses_our_call(
+    connection: Connection, frame: bytes, code: str, description: str, violations: list[str]
 ) -> None:
     connection.ask(ask("a"))
     connection.next_ask(NOON)
-    assert connection.receive(frame) == Refused(ask("a"), code, description, Frame(frame.decode()))
+    refused = connection.receive(frame)
+    assert isinstance(refused, Refused)
+    assert (refused.ask, refused.code, refused.description) == (ask("a"), code, description)
+    assert ([violation.rule for violation in refused.violations], refused.frame) == (violations, Frame(frame.decode()))
     assert not connection.is_asking
 
 
-def test_a_call_is_given_up_at_its_deadline_and_a_late_answer_still_known_t44_c042(connection: Connection) -> None:
+@pytest.mark.covers("T-45", "Q-29")
+def test_an_answer_under_another_id_is_taken_only_of_a_station_that_is_known_for_it(connection: Connection) -> None:
+    connection.ask(ask("a"))
+    connection.next_ask(NOON)
+    assert isinstance(connection.receive(b'[3,"A ",{}]'), Unread)
+    assert connection.is_asking
+    connection.is_lenient = True
+    answered = connection.receive(b'[3,"A ",{}]')
+    assert isinstance(answered, Answered)
+    assert (answered.ask, rules(answered), connection.is_asking) == (ask("a"), ["Q-29"], False)
+    assert isinstance(connection.receive(b'[3,"b",{}]'), Unread), "no call is open"
+
+
+@pytest.mark.covers("T-45")
+def test_a_late_answer_is_not_taken_for_another_call(connection: Connection) -> None:
+    connection.is_lenient = True
+    for id in ("a", "b"):
+        connection.ask(ask(id))
+    connection.next_ask(NOON)
+    connection.expire(NOON + timedelta(minutes=1))
+    connection.next_ask(NOON)
+    late = connection.receive(b'[3,"a",{}]')
+    assert isinstance(late, Answered)
+    assert (late.ask, late.late, connection.is_asking) == (ask("a"), True, True)
+
+
+@pytest.mark.covers("T-44", "C-042")
+def test_a_call_is_given_up_at_its_deadline_and_a_late_answer_still_known(connection: Connection) -> None:
     connection.ask(ask("a"))
     connection.ask(ask("b"))
     connection.next_ask(NOON)
@@ -227,7 +277,8 @@ def test_a_call_is_given_up_at_its_deadline_and_a_late_answer_still_known_t44_c0
     assert isinstance(connection.receive(b'[3,"a",{}]'), Unread), "twice is once too often"
 
 
-def test_an_answer_to_nothing_is_kept_t44_c042(connection: Connection) -> None:
+@pytest.mark.covers("T-44", "C-042")
+def test_an_answer_to_nothing_is_kept(connection: Connection) -> None:
     assert rules(connection.receive(b'[3,"nobody asked",{}]')) == ["T-44"]
     assert rules(connection.receive(b'[4,17,"","",{}]')) == ["T-44"]
 
@@ -249,7 +300,8 @@ def test_calls_not_worth_sending_any_more_leave_the_queue(connection: Connection
     assert connection.next_ask(NOON) == ask("b")
 
 
-def test_the_end_of_a_connection_abandons_its_calls_t46(connection: Connection) -> None:
+@pytest.mark.covers("T-46")
+def test_the_end_of_a_connection_abandons_its_calls(connection: Connection) -> None:
     connection.ask(ask("a"))
     connection.ask(ask("b"))
     connection.next_ask(NOON)
@@ -281,8 +333,9 @@ def test_our_calls_have_four_elements() -> None:
     assert call_frame("a", "Reset", Reset("Soft")) == b'[2,"a","Reset",{"type":"Soft"}]'
 
 
+@pytest.mark.covers("C-106")
 @given(st.binary(max_size=80) | st.binary(max_size=40).map(lambda tail: b'[2,"1","StopTransaction",' + tail))
-def test_no_frame_is_too_strange_c106(data: bytes) -> None:
+def test_no_frame_is_too_strange(data: bytes) -> None:
     happening = Connection().receive(data)
     if data.startswith(b'[2,"1","StopTransaction",'):
         assert isinstance(happening, Call)

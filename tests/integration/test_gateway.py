@@ -8,6 +8,7 @@ import signal
 import socket as socket_module
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,9 @@ import pytest_asyncio
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call, call_result
 from ocpp.v16.enums import Action, AuthorizationStatus, RegistrationStatus, RemoteStartStopStatus
+from prometheus_client import REGISTRY as METRICS
 from structlog.testing import capture_logs
+from websockets.exceptions import ConnectionClosed
 
 from chassis.kafka import TopicPartition, create_topics, full, plain_consumer
 from chassis.secrets import Secrets
@@ -35,7 +38,7 @@ from contracts.gateways import (
     StopAnswered,
     StopCharging,
 )
-from contracts.reference import Connector, Evse, StationForgotten
+from contracts.reference import Connector, Evse, Habits, StationForgotten
 from contracts.stations import (
     AnsweredUndecided,
     CallAnswered,
@@ -53,11 +56,13 @@ from contracts.stations import (
     TransactionStarted,
 )
 from contracts.stations import ConnectionClosed as HasClosed
-from contracts.topics import ALIVE, STATIONS
+from contracts.topics import ALIVE, REGISTRY, STATIONS
 from tests.gateway.stage import (
     ACME,
+    CLOSE,
     NOON,
     PATIENCE,
+    PING,
     SECRET,
     Raw,
     Stage,
@@ -78,6 +83,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BOOT = '[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
 HEARTBEAT = '[2,"h","Heartbeat",{}]'
+STATUS = '[2,"%d","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available"}]'
 STOP = '{"transactionId":41,"meterStop":900,"timestamp":"2026-01-01T12:59:00Z"}'
 
 
@@ -96,6 +102,34 @@ async def at(settings: Settings) -> AsyncIterator[Stage]:
         yield shown
 
 
+def counted(result: str | None) -> float:
+    """How many handshakes ended so."""
+    return METRICS.get_sample_value("voltstream_gateway_connects_total", {"result": str(result)}) or 0.0
+
+
+async def sent(at: Stage, data: bytes, *, end: bool = False) -> bytes:
+    """Send bytes, and return all that comes before the connection is cut off."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+    writer.write(data)
+    if end:
+        writer.write_eof()
+    said = b""
+    async with asyncio.timeout(PATIENCE):
+        with suppress(ConnectionResetError):
+            while part := await reader.read(1 << 16):
+                said += part
+    writer.close()
+    with suppress(ConnectionResetError):
+        await writer.wait_closed()
+    return said
+
+
+def dateless(response: Any) -> Any:
+    """The response without the time at which it was given."""
+    del response.headers["Date"]
+    return response
+
+
 def rules(report: Any) -> list[str]:
     return [violation.rule for violation in report.violations]
 
@@ -103,21 +137,24 @@ def rules(report: Any) -> list[str]:
 # ---- the handshake ----
 
 
-async def test_an_unknown_station_is_not_found_and_a_scanner_must_wait_t05_t06_c001(settings: Settings) -> None:
+@pytest.mark.covers("T-05", "T-06", "C-001")
+async def test_an_unknown_station_is_not_found_and_a_scanner_must_wait(settings: Settings) -> None:
     async with stage(settings, failures=3) as at:
         statuses = [(await refused(at, "nope")).status_code for _ in range(4)]
         assert statuses == [404, 404, 404, 429]
 
 
 @pytest.mark.parametrize(("identity", "path"), [("RDAM 123", "/RDAM%20123"), ("RDAM|123", "/ocpp/RDAM%7C123")])
-async def test_an_identity_is_decoded_once_t01_c002(at: Stage, identity: str, path: str) -> None:
+@pytest.mark.covers("T-01", "C-002")
+async def test_an_identity_is_decoded_once(at: Stage, identity: str, path: str) -> None:
     await at.register(station(identity))
     socket = await at.connect(identity, path=path)
     assert (await exchange(socket, BOOT))[2]["status"] == "Accepted"
     await socket.close()
 
 
-async def test_broken_paths_are_not_found_and_harm_nobody_t02_c003(at: Stage) -> None:
+@pytest.mark.covers("T-02", "C-003")
+async def test_broken_paths_are_not_found_and_harm_nobody(at: Stage) -> None:
     for path in ("/a%zz", "/%", "/%00", "/%FF"):
         assert (await refused(at, "x", path=path)).status_code == 404
     socket, _ = await at.connected()
@@ -125,7 +162,8 @@ async def test_broken_paths_are_not_found_and_harm_nobody_t02_c003(at: Stage) ->
 
 
 @pytest.mark.parametrize("path", ["///{}", "/ocpp/{}/", "/ocpp/{}?token=1", "/ocpp/{}/SERIAL-1"])
-async def test_a_path_may_be_adorned_t03_c004(at: Stage, path: str) -> None:
+@pytest.mark.covers("T-03", "C-004")
+async def test_a_path_may_be_adorned(at: Stage, path: str) -> None:
     identity = some_identity()
     await at.register(station(identity))
     socket = await at.connect(identity, path=path.format(identity))
@@ -133,21 +171,58 @@ async def test_a_path_may_be_adorned_t03_c004(at: Stage, path: str) -> None:
     await socket.close()
 
 
-async def test_an_identity_may_have_a_colon_c005(at: Stage) -> None:
+@pytest.mark.covers("C-005")
+async def test_an_identity_may_have_a_colon(at: Stage) -> None:
     socket, opened = await at.connected(some_identity("a:b"))
     assert opened.violations == ()
     await socket.close()
 
 
-async def test_a_key_is_compared_as_bytes_and_may_come_as_hex_text_t23_c006_c007(at: Stage) -> None:
-    key, identity = bytes.fromhex("00ff10803a") * 4, some_identity()
-    await at.register(station(identity, password_hash=hashed(key)))
-    for number, (password, violations) in enumerate(
-        [(key, []), (key.hex().encode(), ["Q-07"]), (key.hex().upper().encode(), ["Q-07"])], start=1
-    ):
+@pytest.mark.covers("T-23", "Q-07", "C-006", "C-007", "TC_085")
+@pytest.mark.parametrize("stored", ["bytes", "text", "shouted"])
+async def test_a_key_is_compared_as_bytes_and_may_come_as_hex_text_or_the_reverse(at: Stage, stored: str) -> None:
+    key = bytes.fromhex("00ff10803a") * 4
+    spelt = {"bytes": key, "text": key.hex().encode(), "shouted": key.hex().upper().encode()}
+    identity = some_identity()
+    await at.register(station(identity, password_hash=hashed(spelt[stored])))
+    for number, (spelling, password) in enumerate(spelt.items(), start=1):
         socket = await at.connect(identity, password=password)
-        assert rules(await at.said(ConnectionOpened, identity, number)) == violations
+        opened = await at.said(ConnectionOpened, identity, number)
+        assert rules(opened) == ([] if spelling == stored else ["Q-07"])
         await socket.close()
+    assert (await refused(at, identity, password=key[:-1])).status_code == 401
+
+
+@pytest.mark.covers("T-22", "T-27", "Q-08")
+@pytest.mark.parametrize("password", [b"", b"short", b"with:colons:and\0nul", b"x" * 64, "\u00e9".encode()])
+async def test_any_bytes_are_a_password(at: Stage, password: bytes) -> None:
+    identity = some_identity()
+    await at.register(station(identity, password_hash=hashed(password)))
+    socket = await at.connect(identity, password=password)
+    assert (await at.said(ConnectionOpened, identity)).violations == ()
+    await socket.close()
+
+
+@pytest.mark.covers("T-27")
+async def test_credentials_without_padding_are_read(at: Stage) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    header = basic(identity, b"open sesame").replace("Basic", "basic").rstrip("=")
+    socket = await at.connect(identity, password=None, headers={"Authorization": header})
+    await at.said(ConnectionOpened, identity)
+    await socket.close()
+
+
+@pytest.mark.covers("T-22", "C-008")
+async def test_a_station_may_be_known_by_its_password_alone_if_the_directory_says_so(at: Stage) -> None:
+    identity = some_identity()
+    await at.register(station(identity, habits=Habits(any_user=True)))
+    how = {"password": None, "headers": {"Authorization": basic("admin", b"open sesame")}}
+    socket = await at.connect(identity, **how)
+    assert rules(await at.said(ConnectionOpened, identity)) == ["T-22"]
+    await socket.close()
+    wrong = {"password": None, "headers": {"Authorization": basic("admin", b"wrong")}}
+    assert (await refused(at, identity, **wrong)).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -160,7 +235,8 @@ async def test_a_key_is_compared_as_bytes_and_may_come_as_hex_text_t23_c006_c007
         {"password": None, "headers": {"Authorization": "Bearer x"}},
     ],
 )
-async def test_who_does_not_know_the_password_is_unauthorized_t22_c008_tc085(at: Stage, how: dict[str, Any]) -> None:
+@pytest.mark.covers("T-22", "C-008", "TC_085")
+async def test_who_does_not_know_the_password_is_unauthorized(at: Stage, how: dict[str, Any]) -> None:
     identity = some_identity()
     await at.register(station(identity))
     response = await refused(at, identity, **how)
@@ -169,13 +245,15 @@ async def test_who_does_not_know_the_password_is_unauthorized_t22_c008_tc085(at:
 
 
 @pytest.mark.parametrize("profile", [2, 3])
-async def test_a_station_that_should_come_over_tls_is_refused_without_it_t20_c009(at: Stage, profile: int) -> None:
+@pytest.mark.covers("T-20", "C-009")
+async def test_a_station_that_should_come_over_tls_is_refused_without_it(at: Stage, profile: int) -> None:
     identity = some_identity()
     await at.register(station(identity, security_profile=profile))
     assert (await refused(at, identity)).status_code == 403
 
 
-async def test_only_a_station_of_profile_0_needs_no_password_t20(at: Stage) -> None:
+@pytest.mark.covers("T-20")
+async def test_only_a_station_of_profile_0_needs_no_password(at: Stage) -> None:
     identity = some_identity()
     await at.register(station(identity, security_profile=0, password_hash=None))
     socket = await at.connect(identity, password=None)
@@ -187,7 +265,8 @@ async def test_only_a_station_of_profile_0_needs_no_password_t20(at: Stage) -> N
 
 
 @pytest.mark.parametrize("offered", [None, ["ocpp0.1"]])
-async def test_without_a_common_subprotocol_there_is_no_session_t09_c010_tc088(at: Stage, offered: Any) -> None:
+@pytest.mark.covers("T-09", "C-010", "TC_088")
+async def test_without_a_common_subprotocol_there_is_no_session(at: Stage, offered: Any) -> None:
     identity = some_identity()
     await at.register(station(identity))
     socket = await at.connect(identity, subprotocols=offered)
@@ -196,7 +275,8 @@ async def test_without_a_common_subprotocol_there_is_no_session_t09_c010_tc088(a
     assert at.count(ConnectionOpened, identity) == 0
 
 
-async def test_a_pinned_station_needs_not_say_what_it_speaks_t10_q01_c010(at: Stage) -> None:
+@pytest.mark.covers("T-10", "Q-01", "C-010")
+async def test_a_pinned_station_needs_not_say_what_it_speaks(at: Stage) -> None:
     identity = some_identity()
     await at.register(station(identity, protocol="ocpp1.6"))
     socket = await at.connect(identity, subprotocols=None)
@@ -213,10 +293,13 @@ async def test_a_pinned_station_needs_not_say_what_it_speaks_t10_q01_c010(at: St
         (["Sec-WebSocket-Protocol: ocpp2.0.1,ocpp1.6"], "ocpp1.6"),
         (["Sec-WebSocket-Protocol: ocpp2.0.1", "Sec-WebSocket-Protocol: ocpp1.6"], "ocpp1.6"),
         (["Sec-WebSocket-Protocol: "], None),
+        (['Sec-WebSocket-Protocol: "ocpp1.6"'], "ocpp1.6"),
+        (["Sec-WebSocket-Protocol: ocpp2.0.1;ocpp1.6"], "ocpp1.6"),
     ],
 )
 @pytest.mark.parametrize("connection", [["Connection: Upgrade"], [], ["Connection: keep-alive"]])
-async def test_odd_headers_are_understood_t13_q02_c011_c012(
+@pytest.mark.covers("T-13", "Q-02", "C-011", "C-012")
+async def test_odd_headers_are_understood(
     at: Stage, headers: list[str], echo: str | None, connection: list[str]
 ) -> None:
     identity = some_identity()
@@ -227,21 +310,111 @@ async def test_odd_headers_are_understood_t13_q02_c011_c012(
     raw.close()
 
 
-async def test_plain_http_and_garbage_are_turned_away_t13_q03(at: Stage) -> None:
-    for sent in (
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\n",
-    ):
-        reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
-        writer.write(sent)
-        async with asyncio.timeout(PATIENCE):
-            said = await reader.read()
-        assert b" 101 " not in said
-        writer.close()
-        await writer.wait_closed()
+@pytest.mark.covers("T-13", "Q-03")
+async def test_plain_http_is_told_what_is_wanted(at: Stage) -> None:
+    for head in (b"GET / HTTP/1.1", b"GET /ocpp/nope HTTP/1.1"):
+        said = await sent(at, head + b"\r\nHost: x\r\n\r\n")
+        assert said.startswith(b"HTTP/1.1 426 ")
+        assert b"Upgrade: websocket" in said
 
 
-async def test_a_storm_of_handshakes_is_let_through_in_portions_t66(settings: Settings) -> None:
+@pytest.mark.covers("Q-03", "T-13")
+@pytest.mark.parametrize(
+    ("data", "status", "result"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), b"", "tls"),
+        (b"\x00\xff garbage\r\n", b"", "no_http"),
+        (b"SSH-2.0-x\r\n", b"", "no_http"),
+        (b"GET / HTTP/1.1\nHost: x\n\n", b"", "no_http"),
+        (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\n\r\n", b"HTTP/1.1 414 ", "no_http"),
+        (b"GET /ocpp/x HTTP/1.1\r\nA: " + b"a" * 10_000 + b"\r\n\r\n", b"HTTP/1.1 431 ", "no_http"),
+        (b"", b"", None),
+    ],
+)
+async def test_what_is_no_http_is_cut_off_counted_and_leaves_no_traceback(
+    at: Stage, data: bytes, status: bytes, result: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = counted(result)
+    said = await sent(at, data, end=result is None)
+    assert said.startswith(status)
+    assert (status != b"") or said == b""
+    await at.until(lambda: counted(result) == before + (result is not None))
+    assert not [record for record in caplog.records if record.exc_info], "no traceback"
+
+
+@pytest.mark.covers("T-13", "Q-03")
+async def test_who_asks_for_nothing_is_cut_off(settings: Settings) -> None:
+    async with stage(settings, opened_within=0.2) as at:
+        before = counted("slow")
+        assert await sent(at, b"GET /ocpp/x HTT") == b""
+        assert counted("slow") == before + 1
+
+
+@pytest.mark.covers("T-06", "Q-03")
+async def test_garbage_counts_against_its_address(settings: Settings) -> None:
+    async with stage(settings, failures=2) as at:
+        for _ in range(2):
+            await sent(at, b"\x00\r\n")
+        await at.until(lambda: at.gateway.door.failures.too_many("127.0.0.1", 0))
+        assert (await refused(at, "nope")).status_code == 429
+
+
+@pytest.mark.parametrize("line", ["Sec-WebSocket-Version: 8", "Sec-WebSocket-Key: x"])
+async def test_a_station_whose_websocket_is_none_is_not_counted_as_connected(at: Stage, line: str) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    before = counted("accepted"), counted("bad_handshake")
+    raw = await Raw.open(at, identity, ["Connection: Upgrade", line])
+    assert raw.status == 400
+    assert (counted("accepted"), counted("bad_handshake")) == (before[0], before[1] + 1)
+    raw.close()
+
+
+@pytest.mark.covers("T-06")
+async def test_a_deployment_may_hide_which_stations_there_are(settings: Settings) -> None:
+    async with stage(settings, hide_unknown=True) as at:
+        known, closed_shop = some_identity(), some_identity()
+        await at.register(station(known))
+        await at.register(station(closed_shop, security_profile=2))
+        answers = [await refused(at, name, password=b"wrong") for name in (known, closed_shop, "nope")]
+        assert [each.status_code for each in answers] == [401, 401, 401]
+        assert len({(bytes(each.body), *dateless(each).headers.raw_items()) for each in answers}) == 1
+
+
+@pytest.mark.covers("T-20")
+async def test_a_deployment_may_want_a_password_of_every_station(settings: Settings) -> None:
+    async with stage(settings, passwordless=False) as at:
+        identity = some_identity()
+        await at.register(station(identity, security_profile=0))
+        assert (await refused(at, identity)).status_code == 403
+
+
+@pytest.mark.covers("T-10", "Q-01", "C-010")
+async def test_a_deployment_may_say_what_a_station_speaks_that_names_nothing(settings: Settings) -> None:
+    async with stage(settings, protocol="ocpp1.6") as at:
+        identity = some_identity()
+        await at.register(station(identity))
+        socket = await at.connect(identity, subprotocols=None)
+        assert (await exchange(socket, BOOT))[2]["status"] == "Accepted"
+        assert rules(await at.said(ConnectionOpened, identity)) == ["T-10"]
+        await socket.close()
+
+
+@pytest.mark.covers("T-12", "Q-10")
+async def test_deflate_is_not_negotiated_and_its_bit_ends_the_connection(at: Stage) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    offered = "Sec-WebSocket-Extensions: permessage-deflate"
+    raw = await Raw.open(at, identity, ["Connection: Upgrade", "Sec-WebSocket-Protocol: ocpp1.6", offered])
+    assert "sec-websocket-extensions" not in raw.headers
+    raw.send(HEARTBEAT, first=0xC1)
+    assert await raw.until_close_frame() == 1002
+    raw.close()
+    assert (await at.said(HasClosed, identity)).code == 1002
+
+
+@pytest.mark.covers("T-66")
+async def test_a_storm_of_handshakes_is_let_through_in_portions(settings: Settings) -> None:
     async with stage(settings, handshakes=0.001, burst=2) as at:
         socket, opened = await at.connected()
         again = await at.connect(opened.station)
@@ -252,7 +425,8 @@ async def test_a_storm_of_handshakes_is_let_through_in_portions_t66(settings: Se
         await socket.close()
 
 
-async def test_who_guesses_passwords_must_wait_unless_others_succeed_from_there_t06(settings: Settings) -> None:
+@pytest.mark.covers("T-06")
+async def test_who_guesses_passwords_must_wait_unless_others_succeed_from_there(settings: Settings) -> None:
     async with stage(settings, failures=2) as at:
         identity = some_identity()
         await at.register(station(identity))
@@ -260,7 +434,7 @@ async def test_who_guesses_passwords_must_wait_unless_others_succeed_from_there_
         assert [guess.status_code for guess in guesses] == [401, 401, 429]
         assert int(guesses[-1].headers["Retry-After"]) > 0
         assert (await refused(at, identity)).status_code == 429, "not even the right one is looked at"
-        at.gateway._failures.success("127.0.0.1")
+        at.gateway.door.failures.success("127.0.0.1")
         socket = await at.connect(identity)
         assert (await refused(at, identity, password=b"guess 4")).status_code == 429
         assert (await refused(at, "nope")).status_code == 429
@@ -270,7 +444,8 @@ async def test_who_guesses_passwords_must_wait_unless_others_succeed_from_there_
 # ---- frames ----
 
 
-async def test_a_station_boots_and_is_told_the_time_tc001(at: Stage) -> None:
+@pytest.mark.covers("TC_001")
+async def test_a_station_boots_and_is_told_the_time(at: Stage) -> None:
     socket, opened = await at.connected(boot_status="Pending", heartbeat_s=60)
     kind, id, said = await exchange(socket, BOOT)
     assert (kind, id, said["status"], said["interval"]) == (3, "1", "Pending", 60)
@@ -282,7 +457,8 @@ async def test_a_station_boots_and_is_told_the_time_tc001(at: Stage) -> None:
     await socket.close()
 
 
-async def test_of_many_heartbeats_one_is_written_down_m02(at: Stage) -> None:
+@pytest.mark.covers("M-02")
+async def test_of_many_heartbeats_one_is_written_down(at: Stage) -> None:
     socket, opened = await at.connected()
     for number in range(5):
         assert (await exchange(socket, f'[2,{number},"Heartbeat",{{}}]'))[:2] == [3, number]
@@ -304,9 +480,8 @@ async def test_of_many_heartbeats_one_is_written_down_m02(at: Stage) -> None:
         (b'[2,"x","Authorize",' + b"[" * 5000, [4, "x", "FormationViolation"]),
     ],
 )
-async def test_what_cannot_be_understood_is_refused_and_kept_c030_c033_c034(
-    at: Stage, frame: bytes, said: list[Any]
-) -> None:
+@pytest.mark.covers("C-030", "C-033", "C-034")
+async def test_what_cannot_be_understood_is_refused_and_kept(at: Stage, frame: bytes, said: list[Any]) -> None:
     socket, opened = await at.connected()
     error = await exchange(socket, frame)
     assert error[:3] == said
@@ -321,7 +496,8 @@ async def test_what_cannot_be_understood_is_refused_and_kept_c030_c033_c034(
     "frame",
     [b"[]", b"{}", b'"x"', b"[2]", b'[1,"x","Heartbeat",{}]', b'[9,"x"]', b'[3,"nobody asked",{}]', b"\xff\xfe"],
 )
-async def test_what_is_no_message_is_kept_and_not_answered_c031_c032(at: Stage, frame: bytes) -> None:
+@pytest.mark.covers("C-031", "C-032")
+async def test_what_is_no_message_is_kept_and_not_answered(at: Stage, frame: bytes) -> None:
     socket, opened = await at.connected()
     await socket.send(frame, text=True)
     assert (await exchange(socket, HEARTBEAT))[1] == "h", "the next answer is the next call's"
@@ -330,7 +506,8 @@ async def test_what_is_no_message_is_kept_and_not_answered_c031_c032(at: Stage, 
     await socket.close()
 
 
-async def test_a_frame_too_large_closes_one_socket_c034(at: Stage) -> None:
+@pytest.mark.covers("C-034")
+async def test_a_frame_too_large_closes_one_socket(at: Stage) -> None:
     socket, _ = await at.connected()
     other, _ = await at.connected()
     await socket.send('[2,"x","DataTransfer",{"vendorId":"v","data":"' + "x" * (2 << 20) + '"}]')
@@ -350,7 +527,8 @@ async def test_a_stop_as_large_as_a_frame_may_be_is_kept_and_answered(at: Stage)
     await socket.close()
 
 
-async def test_a_report_too_large_for_the_log_closes_one_socket_c034(at: Stage) -> None:
+@pytest.mark.covers("C-034")
+async def test_a_report_too_large_for_the_log_closes_one_socket(at: Stage) -> None:
     socket, _ = await at.connected()
     other, _ = await at.connected()
     controls = "\x01" * ((1 << 20) - 200)  # each takes six bytes in the log
@@ -372,7 +550,8 @@ async def test_a_report_too_large_for_the_log_closes_one_socket_c034(at: Stage) 
         b'[2,"h","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available","info":null}]',
     ],
 )
-async def test_odd_frames_are_answered_c032_c035_c036_c037_c039(at: Stage, frame: Any) -> None:
+@pytest.mark.covers("C-032", "C-035", "C-036", "C-037", "C-039")
+async def test_odd_frames_are_answered(at: Stage, frame: Any) -> None:
     socket, _ = await at.connected()
     await socket.send(b"", text=True)
     await socket.send(frame)  # bytes go out as a binary message
@@ -381,7 +560,8 @@ async def test_odd_frames_are_answered_c032_c035_c036_c037_c039(at: Stage, frame
 
 
 @pytest.mark.parametrize("id", ["17", '"' + "i" * 200 + '"', '""', '"\\u0041"'])
-async def test_an_id_is_echoed_as_it_was_written_t41_c038(at: Stage, id: str) -> None:
+@pytest.mark.covers("T-41", "C-038")
+async def test_an_id_is_echoed_as_it_was_written(at: Stage, id: str) -> None:
     socket, _ = await at.connected()
     await socket.send(f'[2,{id},"Heartbeat",{{}}]')
     said = await socket.recv()
@@ -390,7 +570,8 @@ async def test_an_id_is_echoed_as_it_was_written_t41_c038(at: Stage, id: str) ->
     await socket.close()
 
 
-async def test_calls_that_come_at_once_are_answered_in_their_order_t43_c040(at: Stage) -> None:
+@pytest.mark.covers("T-43", "C-040")
+async def test_calls_that_come_at_once_are_answered_in_their_order(at: Stage) -> None:
     socket, opened = await at.connected()
     calls = [
         '"Heartbeat",{}',
@@ -433,7 +614,8 @@ def at_hash(at: Stage, identity: StationId) -> Any:
 # ---- decisions ----
 
 
-async def test_an_authorize_waits_for_its_decision_tc003_tc023(at: Stage) -> None:
+@pytest.mark.covers("TC_003", "TC_023")
+async def test_an_authorize_waits_for_its_decision(at: Stage) -> None:
     socket, opened = await at.connected()
     await socket.send('[2,"7","Authorize",{"idTag":"04A1B2C3"}]')
     asked = await at.said(TokenPresented, opened.station)
@@ -442,7 +624,8 @@ async def test_an_authorize_waits_for_its_decision_tc003_tc023(at: Stage) -> Non
     await socket.close()
 
 
-async def test_a_start_waits_and_a_repetition_gets_the_same_answer_t42_c050(at: Stage) -> None:
+@pytest.mark.covers("T-42", "C-050")
+async def test_a_start_waits_and_a_repetition_gets_the_same_answer(at: Stage) -> None:
     socket, opened = await at.connected()
     await socket.send(start_call("5"))
     await socket.send(start_call("5"))
@@ -457,7 +640,8 @@ async def test_a_start_waits_and_a_repetition_gets_the_same_answer_t42_c050(at: 
     await socket.close()
 
 
-async def test_a_stop_with_a_token_waits_and_one_without_does_not_m05(at: Stage) -> None:
+@pytest.mark.covers("M-05")
+async def test_a_stop_with_a_token_waits_and_one_without_does_not(at: Stage) -> None:
     socket, opened = await at.connected()
     assert await exchange(socket, f'[2,"8","StopTransaction",{STOP}]') == [3, "8", {}]
     assert (await at.said(TransactionEnded, opened.station)).meter_wh == 900
@@ -511,7 +695,8 @@ def asked(at: Stage, to: ConnectionOpened, what: Asked, command: str = "c", seco
 STOP_7 = StopCharging(TransactionId("7"))
 
 
-async def test_a_remote_start_goes_out_and_its_uid_stays_here_m20_tc010(at: Stage) -> None:
+@pytest.mark.covers("M-20", "TC_010")
+async def test_a_remote_start_goes_out_and_its_uid_stays_here(at: Stage) -> None:
     socket, opened = await at.connected()
     await at.tell(asked(at, opened, StartCharging(Secrets(SECRET).seal("04A1B2C3"), 2)))
     kind, id, action, payload = await answer(socket)
@@ -525,7 +710,8 @@ async def test_a_remote_start_goes_out_and_its_uid_stays_here_m20_tc010(at: Stag
     await socket.close()
 
 
-async def test_our_calls_go_out_one_after_the_other_t43_c041_c043(at: Stage) -> None:
+@pytest.mark.covers("T-43", "C-041", "C-043")
+async def test_our_calls_go_out_one_after_the_other(at: Stage) -> None:
     socket, opened = await at.connected()
     await at.tell(asked(at, opened, STOP_7, "first"))
     await at.tell(asked(at, opened, StopCharging(TransactionId("8")), "second"))
@@ -544,7 +730,8 @@ async def test_our_calls_go_out_one_after_the_other_t43_c041_c043(at: Stage) -> 
     await socket.close()
 
 
-async def test_an_answer_that_comes_too_late_is_known_as_that_t44_c042(settings: Settings) -> None:
+@pytest.mark.covers("T-44", "C-042")
+async def test_an_answer_that_comes_too_late_is_known_as_that(settings: Settings) -> None:
     async with stage(settings, patience=0.2) as at:
         socket, opened = await at.connected()
         await at.tell(asked(at, opened, STOP_7))
@@ -559,7 +746,8 @@ async def test_an_answer_that_comes_too_late_is_known_as_that_t44_c042(settings:
         await socket.close()
 
 
-async def test_a_lost_connection_fails_its_calls_t46(at: Stage) -> None:
+@pytest.mark.covers("T-46")
+async def test_a_lost_connection_fails_its_calls(at: Stage) -> None:
     socket, opened = await at.connected()
     await at.tell(asked(at, opened, STOP_7, "first"))
     await at.tell(asked(at, opened, STOP_7, "second"))
@@ -590,7 +778,8 @@ async def test_what_cannot_be_asked_is_not_sent(at: Stage) -> None:
 # ---- connections ----
 
 
-async def test_the_newest_socket_of_a_station_wins_t62_t63_c020(at: Stage) -> None:
+@pytest.mark.covers("T-62", "T-63", "C-020")
+async def test_the_newest_socket_of_a_station_wins(at: Stage) -> None:
     first, opened = await at.connected()
     second = await at.connect(opened.station)
     reopened = await at.said(ConnectionOpened, opened.station, 2)
@@ -604,7 +793,8 @@ async def test_the_newest_socket_of_a_station_wins_t62_t63_c020(at: Stage) -> No
     await second.close()
 
 
-async def test_what_an_old_socket_still_says_is_heard_t63_q15_c022(at: Stage) -> None:
+@pytest.mark.covers("T-62", "T-63", "Q-15", "C-022")
+async def test_what_an_old_socket_still_says_is_heard(at: Stage) -> None:
     identity = some_identity()
     await at.register(station(identity))
     old = await Raw.open(at, identity, ["Connection: Upgrade", "Sec-WebSocket-Protocol: ocpp1.6"])
@@ -614,6 +804,9 @@ async def test_what_an_old_socket_still_says_is_heard_t63_q15_c022(at: Stage) ->
     old.send(f'[2,"9","StopTransaction",{STOP}]')
     ended = await at.said(TransactionEnded, identity)
     assert ended.epoch == opened.epoch
+    gone = await at.said(HasClosed, identity)
+    assert (gone.epoch, gone.code) == (opened.epoch, 1001), "cut off, as it does not close"
+    await old.until_cut()
     old.close()
     await new.close()
 
@@ -642,7 +835,8 @@ async def test_a_connections_end_is_said_with_its_code(at: Stage) -> None:
     assert (gone.code, gone.reason, gone.epoch) == (1000, "done", opened.epoch)
 
 
-async def test_a_gateway_that_stops_sends_its_stations_away_and_says_goodbye_c025(settings: Settings) -> None:
+@pytest.mark.covers("C-025")
+async def test_a_gateway_that_stops_sends_its_stations_away_and_says_goodbye(settings: Settings) -> None:
     async with stage(settings) as at:
         socket, opened = await at.connected()
         await socket.send(BOOT)
@@ -678,7 +872,8 @@ async def whole(settings: Settings, topic: str) -> list[tuple[bytes, bytes | Non
         await consumer.stop()
 
 
-async def test_no_password_and_no_uid_lies_where_it_should_not_c089(at: Stage) -> None:
+@pytest.mark.covers("C-089")
+async def test_no_password_and_no_uid_lies_where_it_should_not(at: Stage) -> None:
     socket, opened = await at.connected()
     await socket.send('[2,"7","Authorize",{"idTag":"PLANTED-UID"}]')
     presented = await at.said(TokenPresented, opened.station)
@@ -692,6 +887,153 @@ async def test_no_password_and_no_uid_lies_where_it_should_not_c089(at: Stage) -
     assert b"open sesame" not in everything
     assert everything.count(b"PLANTED-UID") == presented.frame.text.count("PLANTED-UID") == 1, "in its frame alone"
     await socket.close()
+
+
+async def raw_station(at: Stage, **fields: Any) -> tuple[Raw, ConnectionOpened]:
+    """A connected station that does nothing by itself: it answers no ping and no close."""
+    record = station(some_identity(), **fields)
+    await at.register(record)
+    raw = await Raw.open(at, record.id, ["Connection: Upgrade", "Sec-WebSocket-Protocol: ocpp1.6"])
+    return raw, await at.said(ConnectionOpened, record.id)
+
+
+async def pinged(raw: Raw, times: int) -> None:
+    """Wait until the station has been pinged so often."""
+    for _ in range(times):
+        assert (await raw.frame())[0] == PING
+
+
+@pytest.mark.covers("T-60", "T-61", "T-62", "C-026")
+async def test_a_station_that_answers_no_ping_is_closed_and_cut_off(settings: Settings) -> None:
+    async with stage(settings, ping=0.1, pong_within=0.3) as at:
+        raw, opened = await raw_station(at)
+        assert await raw.until_close_frame() == 1001
+        await raw.until_cut()
+        gone = await at.said(HasClosed, opened.station)
+        assert (gone.code, gone.reason) == (1001, "")
+        raw.close()
+
+
+@pytest.mark.covers("T-60", "T-61", "Q-11", "C-026")
+async def test_a_station_that_never_answers_pings_may_stay(settings: Settings) -> None:
+    async with stage(settings, ping=0.1, pong_within=0.1) as at:
+        raw, _ = await raw_station(at, habits=Habits(answers_pings=False))
+        await pinged(raw, 5)
+        raw.send(HEARTBEAT)
+        assert (await raw.answer())[1] == "h"
+        raw.close()
+
+
+@pytest.mark.covers("T-60", "T-61", "Q-12", "C-027")
+async def test_whatever_a_station_says_is_a_sign_of_life(settings: Settings) -> None:
+    async with stage(settings, ping=0.1, pong_within=0.3) as at:
+        raw, _ = await raw_station(at)
+        for number in range(8):
+            await pinged(raw, 1)
+            raw.send(f'[2,"{number}","MeterValues",{{"connectorId":1,"meterValue":[]}}]')
+            assert (await raw.answer())[:2] == [3, str(number)]
+        raw.close()
+
+
+@pytest.mark.covers("T-60", "Q-11")
+async def test_a_station_may_want_no_pings(settings: Settings) -> None:
+    async with stage(settings, ping=0.05, pong_within=0.1) as at:
+        (shy, _), (other, _) = await raw_station(at, habits=Habits(ping_s=0)), await raw_station(at)
+        await other.until_cut()
+        shy.send(HEARTBEAT)
+        first, payload = await shy.frame()
+        assert (first, b'"h"' in payload) == (0x81, True), "its answer is the first thing that comes"
+        shy.close()
+        other.close()
+
+
+@pytest.mark.covers("T-67")
+async def test_a_station_pings_and_is_answered(at: Stage) -> None:
+    socket, _ = await at.connected()
+    async with asyncio.timeout(PATIENCE):
+        await (await socket.ping())
+    await socket.close()
+
+
+@pytest.mark.covers("T-54")
+async def test_a_flood_is_read_slowly_and_nothing_of_it_is_dropped(settings: Settings) -> None:
+    async with stage(settings, frames_per_s=20, frames_at_once=3) as at:
+        raw, _ = await raw_station(at)
+        before = METRICS.get_sample_value("voltstream_gateway_throttled_total") or 0
+        filler = "x" * 60_000
+        for number in range(6):
+            raw.send(f'[2,"{number}","Heartbeat",{{}}]')
+        for _ in range(300):
+            raw.send(f'[2,"f","DataTransfer",{{"vendorId":"v","data":"{filler}"}}]')
+        assert [(await raw.answer())[1] for _ in range(6)] == [str(number) for number in range(6)]
+        assert (METRICS.get_sample_value("voltstream_gateway_throttled_total") or 0) > before
+        assert raw.unsent > 0, "the station's own buffers hold the rest"
+        other, _ = await at.connected()
+        assert (await exchange(other, BOOT))[2]["status"] == "Accepted", "and others are not kept waiting"
+        await other.close()
+        raw.close()
+
+
+@pytest.mark.covers("Q-18")
+@pytest.mark.parametrize(
+    ("close", "code"),
+    [(b"", 1005), ((1000).to_bytes(2) + b"bye", 1000), ((3999).to_bytes(2), 3999), ((999).to_bytes(2), 1002)],
+)
+async def test_however_a_station_closes_it_is_told_apart(at: Stage, close: bytes, code: int) -> None:
+    raw, opened = await raw_station(at)
+    raw.send_bytes(close, CLOSE)
+    await raw.until_close_frame()
+    raw.close()
+    assert (await at.said(HasClosed, opened.station)).code == code
+
+
+@pytest.mark.covers("T-66", "Q-13")
+async def test_a_station_that_never_returns_after_a_close_is_cut_off_instead(settings: Settings) -> None:
+    async with stage(settings) as at:
+        socket, opened = await at.connected(habits=Habits(drain="abort"))
+        await exchange(socket, BOOT)
+        await at.gateway.drain()
+        assert (await closed(socket))[0] == 1006, "no close frame came"
+        assert (await at.said(HasClosed, opened.station)).code == 1012, "but we know why"
+
+
+@pytest.mark.covers("T-66", "Q-17", "C-025")
+async def test_a_thousand_stations_are_sent_away_and_nothing_acknowledged_is_lost(settings: Settings) -> None:
+    async with stage(settings, drain=2) as at:
+        record = station("C-025", security_profile=0)
+        for number in range(1000):
+            await at._log.append(
+                REGISTRY, msgspec.structs.replace(record, id=StationId(f"C-025-{number}")), id=str(number), source="/t"
+            )
+        await at.until(lambda: at.gateway._registry.get("C-025-999") is not None)
+        sockets = [await at.connect(f"C-025-{number}", password=None) for number in range(1000)]
+        acknowledged: list[str] = []
+        codes = await asyncio.gather(
+            *(talk(socket, f"C-025-{number}", acknowledged) for number, socket in enumerate(sockets)),
+            drained_when(at, acknowledged, 3000),
+        )
+        assert set(codes[:-1]) == {1012}
+        await at.until(lambda: len(at.all(HasClosed)) >= 1000)
+        kept = {(report.station, report.message_id) for report in at.all(ConnectorStatusReported)}
+        assert {tuple(each.split("/")) for each in acknowledged} <= kept
+
+
+async def talk(socket: Any, identity: str, acknowledged: list[str]) -> int | None:
+    """Say one thing after the other until the socket is closed; note what was acknowledged."""
+    number = 0
+    with suppress(ConnectionClosed):
+        while True:
+            number += 1
+            await socket.send(STATUS % number)
+            await socket.recv()
+            acknowledged.append(f'{identity}/"{number}"')
+    return int(socket.close_code)
+
+
+async def drained_when(at: Stage, acknowledged: list[str], number: int) -> None:
+    """Drain the gateway when so many things have been acknowledged."""
+    await at.until(lambda: len(acknowledged) >= number)
+    await at.gateway.drain()
 
 
 # ---- the process ----
@@ -757,7 +1099,8 @@ class Post(ChargePoint):  # type: ignore[misc]  # the package has no types
         return call_result.RemoteStartTransaction(RemoteStartStopStatus.accepted)
 
 
-async def test_an_independent_station_charges_tc003_tc010(at: Stage) -> None:
+@pytest.mark.covers("TC_003", "TC_010")
+async def test_an_independent_station_charges(at: Stage) -> None:
     socket, opened = await at.connected()
     post = Post(opened.station, socket, response_timeout=PATIENCE)
     listening = asyncio.create_task(post.start())
@@ -787,7 +1130,8 @@ async def test_an_independent_station_charges_tc003_tc010(at: Stage) -> None:
     await socket.close()
 
 
-async def test_a_decision_on_another_call_under_the_same_id_is_not_taken_for_this_ones_t42(settings: Settings) -> None:
+@pytest.mark.covers("T-42")
+async def test_a_decision_on_another_call_under_the_same_id_is_not_taken_for_this_ones(settings: Settings) -> None:
     async with stage(settings, undecided_after=0.3) as at:
         socket, opened = await at.connected()
         await exchange(socket, '[2,"1","Authorize",{"idTag":"AAAA"}]')

@@ -1,5 +1,7 @@
 """A gateway whose Kafka goes away (C-013, C-080)."""
 
+import pytest
+
 from chassis.broker import Broker
 from chassis.kafka import create_topics
 from contracts.authorizations import TokenInfo
@@ -11,7 +13,8 @@ from tests.gateway.stage import answer, closed, exchange, refused, settings_for,
 HEARTBEAT = '[2,"h","Heartbeat",{}]'
 
 
-async def test_without_kafka_nothing_is_acknowledged_and_nobody_let_in_c013_c080(broker: Broker) -> None:
+@pytest.mark.covers("C-013", "C-080")
+async def test_without_kafka_nothing_is_acknowledged_and_nobody_let_in(broker: Broker) -> None:
     settings = settings_for(broker.bootstrap)
     await create_topics(settings)
     async with stage(settings, append_within=1) as at:

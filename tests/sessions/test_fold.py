@@ -28,7 +28,7 @@ def test_events_of_sessions_that_nobody_remembers_change_none() -> None:
 
 
 def test_forgetting_begins_with_what_has_a_real_stop() -> None:
-    log = Heeded(start(), start("two", minutes=10), stop("lost", transaction="99", minutes=-1))
+    log = Heeded(start(), start("two", minutes=10, meter_wh=1001), stop("lost", transaction="99", minutes=-1))
     for n in range(2 * ENDED):
         log.hear(stop(f"stop {n}", transaction=str(n + 2), minutes=10 * n + 15))
         log.hear(start(f"start {n}", minutes=10 * n + 20))

@@ -1,189 +1,287 @@
-"""The meter: C-064 to C-066, C-069, X-41, X-45, and what stations call a number."""
+"""The meter of a session: X-44 to X-48, Q-77 to Q-97, C-062 to C-066."""
 
-import re
-from datetime import UTC, datetime
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given as given_any
 from hypothesis import strategies as st
 
-from contracts.event import TransactionId
 from contracts.stations import Reading, Sample
-from services.sessions.meter import (
-    REGISTER,
-    SERIES,
-    Energy,
-    Span,
-    digest,
-    known,
-    normalised,
-    registers,
-    renewed,
-    unheard,
-)
+from services.sessions.meter import Energy, Meter, ended, known, limit_wh, watched, wrapped
+from services.sessions.samples import intervals, powers, registers
 from tests.sessions.says import NOON, at, reading, wh
 
-POWER = "Power.Active.Import"
+HOUR = timedelta(hours=1)
+WRAP = 2**32
 
 
-def normal(sample: Sample) -> Sample | None:
-    found = normalised([Reading(NOON, (sample,))])
-    return found[0].samples[0] if found else None
+def metered(start_wh: int | None, *shown: int | None, **more: Any) -> Meter:
+    """Return a meter that began with a register and has shown others, ten minutes apart."""
+    meter = Meter(start_wh=start_wh, start_missing=start_wh is None, **more)
+    readings = [reading(value, minutes=10 * n) for n, value in enumerate(shown, 1) if value is not None]
+    return watched(meter, readings, NOON)
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "whole"),
-    [
-        ("604213", "Wh", "604213"),
-        ("604.213", "kWh", "604213"),
-        ("604.2", "", "604"),
-        ("0.5", "Wh", "0"),
-        ("1.5", "Wh", "2"),
-        (" 0.0", "Wh", "0"),
-        ("1e3", "Wh", "1000"),
-        ("007", "Wh", "007"),
-        ("-3", "Wh", "-3"),
-    ],
-)
-def test_c_066_energies_are_whole_watt_hours(value: str, unit: str, whole: str) -> None:
-    assert normal(Sample(value, unit=unit)) == Sample(whole, unit="Wh")
+def energy(meter: Meter, stop_wh: int | None, lasted: timedelta | None = HOUR) -> int | None:
+    return ended(meter, stop_wh, lasted).energy_wh
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "watts"),
-    [("7.4", "kW", "7400"), ("7360.5", "W", "7360.5"), ("11", "", "11"), ("1e3", "W", "1000"), ("0.10", "W", "0.1")],
-)
-def test_powers_are_watts(value: str, unit: str, watts: str) -> None:
-    assert normal(Sample(value, POWER, unit)) == Sample(watts, POWER, "W")
+# ---- what is shown ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["", "abc", "NaN", "Infinity", "1,5", "1e99", "1e-99", "9" * 65])
-def test_c_065_what_is_no_number_is_left_out_and_the_rest_kept(value: str) -> None:
-    assert normal(Sample(value)) is None
-    assert normalised([reading(Sample(value), 1500)]) == (reading(1500),)
+@pytest.mark.covers("M-06", "X-45")
+def test_the_energy_is_by_how_much_the_register_has_risen() -> None:
+    assert [metered(1000, *shown).energy_wh for shown in ((), (1500,), (1500, 1700))] == [None, 500, 700]
+    assert metered(1000, 1500).source == "register"
 
 
-@pytest.mark.parametrize(
-    "sample",
-    [
-        Sample("230.1", "Voltage", "V"),
-        Sample("0.98", "Power.Factor"),
-        Sample("5", "Energy.Reactive.Import.Register", "kvarh"),
-        Sample("5", unit="Joule"),
-        Sample("abc", "SoC", "Percent"),
-    ],
-)
-def test_everything_else_is_as_the_station_said(sample: Sample) -> None:
-    assert normal(sample) == sample
+@pytest.mark.covers("Q-97")
+def test_a_register_that_falls_by_a_few_watt_hours_has_not_fallen() -> None:
+    meter = metered(1000, 1500, 1491, 1600)
+    assert (meter.energy_wh, meter.meter_flags) == (600, ())
+    assert metered(1000, 996, 1100).energy_wh == 100
+    assert ended(metered(1000, 1000), 995, HOUR) == Energy(995, 0, "register")
 
 
-def test_c_069_signed_data_is_untouched() -> None:
-    signed = Sample("OCMF|{} | " + "A" * 20_000, unit="kWh", signed=True)
-    assert normal(signed) is signed
-    assert registers([reading(signed)]) == []
+@pytest.mark.covers("X-45", "Q-80", "C-062")
+def test_a_register_that_begins_anew_counts_by_its_rises() -> None:
+    meter = metered(1000, 1500, 2000, 0, 500)
+    assert (meter.energy_wh, meter.source, meter.meter_flags) == (1500, "samples", ("meter_reset",))
+    assert ended(meter, 800, HOUR) == Energy(800, 1800, "samples", ("meter_reset", "meter_went_back", "review"))
 
 
-def test_a_register_is_found_in_each_reading_in_order_of_time() -> None:
-    assert registers([reading(2000, minutes=2), reading(1500, minutes=1)]) == [(at(1), 1500), (at(2), 2000)]
+@pytest.mark.covers("X-45", "C-062")
+def test_a_register_that_begins_anew_and_passes_its_start_still_counts_by_its_rises() -> None:
+    found = ended(metered(1000, 1500, 0, 900), 1200, HOUR)
+    assert (found.energy_wh, found.source, found.flags) == (1700, "samples", ("meter_reset",))
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        wh(9, measurand="Energy.Active.Export.Register"),
-        wh(9, measurand="Energy.Active.Import.Interval"),
-        wh(9, phase="L1"),
-        wh(9, signed=True),
-        wh(9, context="Trigger"),
-        wh(9, location="Inlet"),
-        wh(9, context="Transaction.Begin"),
-        wh(-9),
-        Sample("9", unit="kvarh"),
-    ],
-)
-def test_c_064_of_several_samples_the_register_is_picked_by_what_they_are_never_by_their_order(other: Sample) -> None:
-    """X-48: Growatt repeats the register of the begin in every reading."""
-    assert registers([reading(other, 5200)]) == registers([reading(5200, other)]) == [(at(1), 5200)]
+@pytest.mark.covers("X-45")
+def test_a_zero_that_stands_for_a_register_nobody_could_read_is_a_slip() -> None:
+    for slip in ((1500, 0, 1600), (1500, 0, 0, 1600), (1500, 700, 1600)):
+        meter = metered(1000, *slip)
+        assert (meter.energy_wh, meter.source, meter.meter_flags) == (600, "register", ())
 
 
-def test_another_location_speaks_where_the_outlet_is_silent() -> None:
-    assert registers([reading(wh(9, location="Inlet"))]) == [(at(1), 9)]
+def test_while_a_fall_may_be_a_slip_nothing_has_changed() -> None:
+    meter = metered(1000, 1500, 0)
+    assert (meter.energy_wh, meter.shown_wh) == (500, 1500)
+    assert metered(1000, 1500, 800, 0, 300).energy_wh == 800
 
 
+def test_a_slip_after_the_register_had_begun_anew_is_a_slip_too() -> None:
+    assert metered(1000, 1500, 0, 300, 5, 400).energy_wh == 900
+
+
+@pytest.mark.covers("X-45", "Q-80", "C-062")
+@pytest.mark.parametrize("digits", [WRAP, 10**9])
+def test_a_register_that_runs_over_its_last_digit_goes_on(digits: int) -> None:
+    assert ended(metered(digits - 7296), 9400, HOUR) == Energy(9400, 16_696, "register", ("meter_wrapped",))
+    meter = metered(digits - 7296, digits - 296, 700)
+    assert (meter.energy_wh, meter.meter_flags) == (7996, ("meter_wrapped",))
+    assert energy(meter, 9400) == 16_696
+    assert metered(digits - 7296, 700).energy_wh == 7996
+
+
+def test_only_what_is_near_the_last_digit_can_run_over_it() -> None:
+    assert wrapped(WRAP - 500_000, 500_000) == 1_000_000
+    assert wrapped(WRAP - 500_001, 0) is wrapped(WRAP - 1, 500_001) is wrapped(WRAP, 5) is wrapped(1000, 5) is None
+
+
+@pytest.mark.covers("X-46", "Q-81", "C-064")
+def test_samples_that_count_from_the_start_of_the_session_are_its_energy_so_far() -> None:
+    meter = metered(1_000_000, 300, 6900)
+    assert (meter.energy_wh, meter.source) == (6900, "relative")
+    assert ended(meter, 1_007_000, HOUR) == Energy(1_007_000, 7000, "register")
+    assert ended(meter, None, HOUR) == Energy(None, 6900, "relative", ("meter_stop_missing",))
+    relative_stop = ended(meter, 7000, HOUR)
+    assert (relative_stop.energy_wh, relative_stop.source) == (7000, "relative")
+    assert relative_stop.flags == ("meter_went_back", "review")
+
+
+@pytest.mark.covers("X-46")
+def test_a_first_sample_that_is_no_energy_of_a_session_is_only_another_register() -> None:
+    assert metered(90_000_000, 40_000_000, 40_000_500).energy_wh == 500
+    assert metered(1000, 900, 950).energy_wh == 50
+
+
+@pytest.mark.covers("X-46", "Q-77")
+def test_a_start_of_0_with_lifetime_samples_is_a_placeholder() -> None:
+    meter = metered(0, 5_000_000, 5_000_700)
+    assert (meter.start_wh, meter.energy_wh, meter.meter_flags) == (5_000_000, 700, ("meter_start_placeholder",))
+    assert energy(meter, 5_001_000) == 1000
+    assert metered(0, 5000).energy_wh == 5000, "a register that is zeroed at each start"
+
+
+@pytest.mark.covers("X-46")
+def test_what_is_too_much_depends_on_the_connector_and_the_time() -> None:
+    assert limit_wh(None, 3600) == 1_202_000
+    assert limit_wh(22_000, 3600) == 28_400
+    assert limit_wh(22_000, 0) == limit_wh(22_000, -5) == limit_wh(None, None) == 200_000
+    assert metered(0, 50_000, max_w=22_000).meter_flags == ("meter_start_placeholder",)
+    assert metered(0, 5_600, max_w=22_000).meter_flags == ()
+
+
+@pytest.mark.covers("Q-77")
+def test_without_a_register_at_the_start_the_first_sample_since_is_it() -> None:
+    assert metered(None, 5000, 5700).energy_wh == 700
+    late = watched(Meter(start_missing=True), [reading(5000, minutes=-5), reading(6000, minutes=5)], NOON)
+    assert (late.start_wh, late.energy_wh) == (6000, 0)
+
+
+@pytest.mark.covers("X-48", "Q-90", "C-064")
+def test_what_the_register_showed_at_the_begin_is_no_register_of_now() -> None:
+    begin = [wh(1000, context="Transaction.Begin")]
+    assert watched(metered(1000, 1500), [reading(*begin, minutes=60)], NOON) == metered(1000, 1500)
+    assert watched(Meter(start_missing=True), [reading(*begin), reading(1700, minutes=5)], NOON).energy_wh == 700
+
+
+@pytest.mark.covers("Q-91")
+def test_readings_that_come_late_do_not_take_the_meter_back() -> None:
+    meter = metered(1000, 1500, 2000)
+    assert watched(meter, [reading(1200, minutes=5)], NOON) == meter
+
+
+# ---- phases, intervals, powers ---------------------------------------------------------------------------------------
+
+
+def phases(*values: int, names: tuple[str, ...] = ("L1", "L2", "L3"), **more: Any) -> list[Sample]:
+    return [wh(value, phase=name, **more) for value, name in zip(values, names, strict=False)]
+
+
+@pytest.mark.covers("Q-92", "X-48")
+def test_without_a_total_the_sum_of_all_phases_is_the_register() -> None:
+    assert registers([reading(*phases(100, 200, 300))]) == [(at(1), 600, False)]
+    assert registers([reading(*phases(1, 2, 3, names=("L1-N", "L2-N", "L3-N")))]) == [(at(1), 6, False)]
+    assert registers([reading(*phases(1, 2, 3), 700)]) == [(at(1), 700, False)], "a total speaks for itself"
+    assert registers([reading(*phases(100, 200))]) == [], "a phase is missing"
+
+
+@pytest.mark.covers("Q-90", "Q-92")
+def test_phases_of_the_begin_are_not_mixed_with_those_of_now() -> None:
+    begin, now = phases(1, 1, 1, context="Transaction.Begin"), phases(5, 6, 7)
+    assert registers([reading(*begin, *now)]) == registers([reading(*now, *begin)]) == [(at(1), 18, False)]
+    assert registers([reading(*phases(1, 1, 1, location="Inlet"), *now)]) == [(at(1), 18, False)]
+
+
+def interval(value: int, minutes: float) -> Reading:
+    return reading(wh(value, measurand="Energy.Active.Import.Interval"), minutes=minutes)
+
+
+@pytest.mark.covers("X-45")
+def test_where_there_is_no_register_the_intervals_are_summed_each_once() -> None:
+    shown = [interval(100, 1), interval(150, 2), interval(150, 2)]
+    meter = watched(Meter(start_missing=True), shown, NOON)
+    assert (meter.energy_wh, meter.source) == (250, "intervals")
+    assert ended(meter, None, HOUR) == Energy(None, 250, "intervals", ("meter_stop_missing",))
+    assert ended(meter, 8000, HOUR) == Energy(8000, 250, "intervals")
+    assert intervals([reading(5)]) == []
+
+
+def test_a_register_is_better_than_intervals() -> None:
+    meter = watched(metered(1000, 1500), [interval(100, 30)], NOON)
+    assert (meter.energy_wh, meter.source) == (500, "register")
+
+
+def power(value: str, **more: Any) -> Sample:
+    return Sample(value, "Power.Active.Import", "W", **more)
+
+
+def test_the_power_of_a_reading_is_its_total() -> None:
+    assert powers([reading(power("7200.5"), power("9", phase="L1"))]) == [(at(1), 7200, False)]
+    assert powers([reading(power("9", location="Inlet"), power("7"))]) == [(at(1), 7, False)]
+    assert powers([reading(power("-5")), reading(500), reading(power("abc"))]) == []
+
+
+# ---- the end ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.covers("X-45")
+def test_the_registers_of_the_start_and_the_stop_say_how_much() -> None:
+    assert ended(metered(1000), 8000, HOUR) == Energy(8000, 7000, "register")
+    assert ended(metered(1000, 5000), 4990, HOUR) == Energy(4990, 3990, "register", ("below_last_register",))
+    assert ended(metered(1000, 5000), 4991, HOUR) == Energy(4991, 3991, "register")
+    assert ended(metered(1000), None, HOUR) == Energy(None, None, "", ("meter_stop_missing",))
+    assert ended(metered(None), 900, HOUR) == Energy(900, None)
+
+
+@pytest.mark.covers("Q-79", "X-45")
+def test_a_stop_that_repeats_the_start_although_energy_flowed_leaves_it_to_the_samples() -> None:
+    assert ended(metered(1000, 5000), 1000, HOUR) == Energy(1000, 4000, "samples", ("meter_stop_is_start",))
+    assert ended(metered(1000, 1005), 1000, HOUR) == Energy(1000, 0, "register")
+
+
+@pytest.mark.covers("C-063", "X-45", "Q-80")
+def test_a_stop_below_the_start_leaves_it_to_the_samples_and_to_a_person() -> None:
+    found = ended(metered(1000, 5000), 900, HOUR)
+    assert (found.energy_wh, found.source) == (4000, "samples")
+    assert found.flags == ("meter_went_back", "below_last_register", "review")
+    assert ended(metered(1000), 900, HOUR) == Energy(900, None, "", ("meter_went_back", "review"))
+    assert ended(metered(1000, 1000), 900, HOUR).energy_wh is None
+
+
+@pytest.mark.covers("X-45")
+def test_more_than_the_connector_can_deliver_is_not_billed_as_it_is() -> None:
+    found = ended(metered(1000, max_w=22_000), 1_000_000, HOUR)
+    assert (found.energy_wh, found.flags) == (999_000, ("implausible", "review"))
+    sampled = ended(metered(1000, 12_000, max_w=22_000), 1_000_000, HOUR)
+    assert (sampled.energy_wh, sampled.source, sampled.flags) == (11_000, "samples", ("implausible", "review"))
+    assert ended(metered(1000, max_w=22_000), 1_000_000, None).flags == (), "no clock says how long it took"
+
+
+@pytest.mark.covers("Q-88", "C-066")
+def test_kwh_that_are_called_wh_are_flagged_and_left_as_they_are() -> None:
+    drawn = [reading(power("7000"), minutes=10 * n) for n in range(7)]
+    found = ended(watched(metered(1000), drawn, NOON), 1007, HOUR)
+    assert (found.energy_wh, found.flags) == (7, ("unit_suspect", "review"))
+    assert ended(watched(metered(1000), drawn, NOON), 8000, HOUR).flags == ()
+    samples_thousandfold = ended(metered(0, 7_000, 7_000_000), 7000, HOUR)
+    assert "unit_suspect" in samples_thousandfold.flags
+
+
+@pytest.mark.covers("Q-77")
 def test_a_placeholder_is_no_register() -> None:
     assert [known(None), known(-1), known(0), known(7)] == [None, None, 0, 7]
 
 
-# ---- a session's register --------------------------------------------------------------------------------------------
+# ---- always ----------------------------------------------------------------------------------------------------------
 
-READ = registers([reading(1500, minutes=1), reading(1200, minutes=2)])
-
-
-def test_the_register_is_the_highest_shown() -> None:
-    assert Span(1000, None).extended(READ, since=NOON) == Span(1000, 1500)
-    assert Span(1000, 1600).extended(READ, since=NOON) == Span(1000, 1600)
-    assert Span(2000, None).extended(READ, since=NOON) == Span(2000, None)
+shown = st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 60)), max_size=12)
 
 
-def test_the_first_sample_since_the_start_stands_in_for_a_missing_register() -> None:
-    assert Span(None, None).extended(READ, since=at(2)) == Span(1200, 1500)
-    assert Span(None, None).extended(READ, since=at(3)) == Span(None, None)
+def read(values: list[tuple[int, int]]) -> list[Reading]:
+    return [reading(value, minutes=minute) for value, minute in values]
 
 
-def test_energy_is_delivered_when_the_register_is_higher_than_before() -> None:
-    assert Span(1000, 1500).delivered_since(Span(1000, None)) == (1500, 500)
-    assert Span(1000, 1500).delivered_since(Span(1000, 1500)) is None
-    assert Span(1000, 1000).delivered_since(Span(1000, None)) is None
-    assert Span(1000, 1000).delivered_since(Span(None, None)) == (1000, 0)
-    assert Span(1000, None).delivered_since(Span(1000, None)) is None
-    assert Span(None, None).delivered_since(Span(None, None)) is None
-
-
-def test_x_45_the_energy_at_the_end() -> None:
-    assert Span(1000, 1500).ended(1800) == Energy(1800, 800, ())
-    assert Span(1000, 1500).ended(None) == Energy(1500, 500, ("meter_stop_missing",))
-    assert Span(1000, 1500).ended(1400) == Energy(1400, 400, ("below_last_register",))
-    assert Span(1000, 1500).ended(900) == Energy(900, None, ("meter_went_back", "below_last_register"))
-    assert Span(None, None).ended(900) == Energy(900, None, ())
-
-
-# ---- what has been heard ---------------------------------------------------------------------------------------------
-
-
-def test_x_41_what_is_no_newer_than_its_series_has_been_heard() -> None:
-    newest = renewed({}, [reading(1500, minutes=2), reading(1400, minutes=1)])
-    power = Sample("7", POWER, "W")
-    assert unheard([reading(1500, minutes=2)], newest) == ()
-    assert unheard([reading(1500, power, minutes=2), reading(1600, minutes=3)], newest) == (
-        reading(power, minutes=2),
-        reading(1600, minutes=3),
-    )
-
-
-def test_only_so_many_series_are_remembered() -> None:
-    many = reading(*(Sample("1", f"measurand {n}") for n in range(2 * SERIES)))
-    newest = renewed({}, [many])
-    assert len(newest) == SERIES
-    assert len(unheard([many], newest)[0].samples) == SERIES
-
-
-def test_readings_have_the_same_digest_only_if_they_are_the_same() -> None:
-    one, again = (digest(1, 1, TransactionId("1"), [reading(1500)]) for _ in range(2))
-    assert one == again
-    assert len({one, digest(2, 1, TransactionId("1"), [reading(1500)]), digest(1, 1, None, [reading(1501)])}) == 3
-
-
-values = st.one_of(st.text(max_size=70), st.decimals().map(str), st.integers().map(str))
-
-
-@given_any(values, st.sampled_from(["", "Wh", "kWh", "W", "kW"]), st.sampled_from([REGISTER, POWER]))
-def test_whatever_a_station_calls_a_number_becomes_a_plain_one_or_nothing(
-    value: str, unit: str, measurand: str
+@given_any(st.none() | st.integers(0, 20_000), shown, st.none() | st.integers(0, 20_000))
+def test_energy_is_never_below_0_and_every_figure_says_where_it_is_from(
+    start_wh: int | None, values: list[tuple[int, int]], stop_wh: int | None
 ) -> None:
-    sample = normal(Sample(value, measurand, unit))
-    if sample is not None and sample.unit == {REGISTER: "Wh", POWER: "W"}[measurand]:
-        assert re.fullmatch(r"-?\d+" if measurand == REGISTER else r"-?\d+(\.\d+)?", sample.value, re.ASCII)
+    meter = watched(Meter(start_wh=start_wh, start_missing=start_wh is None), read(values), NOON)
+    found = ended(meter, stop_wh, HOUR)
+    assert found.energy_wh is None or found.energy_wh >= 0
+    assert (found.energy_wh is None) == (found.source == "")
 
 
-def test_times_before_1970_have_been_heard() -> None:
-    assert unheard([Reading(datetime(1969, 1, 1, tzinfo=UTC), (wh(1),))], {}) == ()
+@given_any(st.integers(0, 20_000), shown, shown)
+def test_energy_so_far_never_falls(start_wh: int, before: list[tuple[int, int]], after: list[tuple[int, int]]) -> None:
+    first = watched(Meter(start_wh=start_wh), read(before), NOON)
+    later = watched(first, read(after), NOON)
+    assert (later.energy_wh or 0) >= (first.energy_wh or 0)
+
+
+@given_any(st.integers(0, 10**8), st.lists(st.integers(0, 5000), max_size=10), st.randoms())
+def test_in_any_order_and_twice_a_rising_register_comes_to_the_same(
+    start_wh: int, rises: list[int], random: Any
+) -> None:
+    values, total = [], start_wh
+    for minute, rise in enumerate(rises, 1):
+        total += rise
+        values.append((total, minute))
+    shuffled = [*values, *values]
+    random.shuffle(shuffled)
+    meter = Meter(start_wh=start_wh, max_w=300_000)
+    for value in shuffled:
+        meter = watched(meter, read([value]), NOON)
+    assert ended(meter, total, HOUR).energy_wh == total - start_wh

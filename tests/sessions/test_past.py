@@ -6,7 +6,7 @@ from services.sessions import past
 from services.sessions.past import KEPT, ROW, Past
 from tests.sessions.says import OTHER, session_of, start
 
-SAID = past.digest(start().event, 1000)
+SAID = past.digest(start().event, None, 1000)
 ONE = session_of("one")
 
 
@@ -20,12 +20,16 @@ def added(count: int) -> bytes:
 def test_a_start_is_found_by_what_it_said() -> None:
     table = past.add(b"", SAID, ONE, TransactionId("7"))
     assert past.find(table, SAID) == Past(ONE, TransactionId("7"), None)
-    assert past.find(table, past.digest(start(minutes=1).event, 1000)) is None
+    assert past.find(table, past.digest(start(minutes=1).event, None, 1000)) is None
 
 
 def test_everything_a_start_says_tells_it_from_others() -> None:
     others = [start(evse=2), start(token=OTHER), start(minutes=1)]
-    digests = {SAID, past.digest(start().event, None), *(past.digest(other.event, 1000) for other in others)}
+    digests = {
+        SAID,
+        past.digest(start().event, None, None),
+        *(past.digest(other.event, None, 1000) for other in others),
+    }
     assert len(digests) == 5
 
 

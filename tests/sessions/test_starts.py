@@ -10,6 +10,7 @@ from contracts.authorizations import TokenInfo, TokenStatus
 from contracts.event import SiteId, TransactionId
 from contracts.gateways import StartAnswered
 from contracts.sessions import (
+    Account,
     AnswerOwed,
     ChargingBegan,
     ChargingOver,
@@ -59,6 +60,7 @@ STARTED = SessionStarted(
     meter_wh=1000,
     site=SiteId("oslo"),
     time_zone="Europe/Oslo",
+    account=Account(site=SiteId("oslo"), time_zone="Europe/Oslo", register_wh=1000),
 )
 OWED = AnswerOwed(
     at=NOON,

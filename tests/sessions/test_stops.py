@@ -6,6 +6,7 @@ import pytest
 
 from contracts.event import TransactionId
 from contracts.sessions import (
+    Account,
     ChargingBegan,
     ChargingOver,
     ReadingsTaken,
@@ -67,6 +68,8 @@ def test_m_05_a_stop_ends_the_session_with_all_its_energy() -> None:
             meter_wh=8000,
             energy_wh=7000,
             transaction=TransactionId("1"),
+            energy_source="register",
+            account=Account(delivered_wh=7000, attributed_wh=7000),
         )
     ]
 
@@ -238,7 +241,7 @@ def test_a_stop_before_its_start_by_the_stations_clock_says_so() -> None:
 def test_c_063_a_register_that_went_back_says_nothing_of_the_energy() -> None:
     """X-45."""
     ended = only(Heeded(start()).hear(stop(meter_wh=900)), SessionEnded)
-    assert (ended.meter_wh, ended.energy_wh, ended.flags) == (900, None, ("meter_went_back",))
+    assert (ended.meter_wh, ended.energy_wh, ended.flags) == (900, None, ("meter_went_back", "review"))
 
 
 def test_x_45_a_stop_below_the_last_sample_says_so() -> None:

@@ -63,6 +63,7 @@ def settings() -> Settings:
         ocpp_port=0,
         api_port=0,
         log_level="debug",
+        cdr_hold_s=0.5,
     )
 
 

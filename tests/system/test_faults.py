@@ -18,6 +18,7 @@ VICTIMS = (
     "authorization",
     "sessions",
     "operations",
+    "billing",
     "views",
     "analytics",
     "gateway",

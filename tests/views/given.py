@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from chassis.kafka import Chunk, Record
 from contracts.authorizations import TokenInfo, UnknownTokenSeen
+from contracts.bills import CdrCredited, CdrHeld, CdrIssued, CostUpdated, Priced, SessionMeasured, TariffBound, Usage
 from contracts.cloudevents import Attributes, to_headers
 from contracts.event import (
     CommandId,
@@ -31,17 +33,20 @@ from contracts.operations import (
     StationConnected,
     StationDisconnected,
 )
-from contracts.reference import AccessKey, Connector, Evse, Site, Station, Token
+from contracts.reference import AccessKey, Connector, Evse, Site, Station, TariffAssignment, TariffVersion, Token
 from contracts.requests import ChangeAccepted, ChangeRefused
 from contracts.sessions import EnergyDelivered, SessionAuthorized, SessionEnded, SessionStarted
+from contracts.tariffs import PriceComponent, Tariff, TariffElement
 from contracts.topics import (
     ACCESS,
     AUTHORIZATIONS,
+    BILLS,
     DIRECTORY,
     OPERATIONS,
     REGISTRY,
     SESSIONS,
     SITES,
+    TARIFFS,
     TOKENS,
     Topic,
 )
@@ -187,6 +192,76 @@ def command(id: str = "c-1") -> list[CommandRequested | CommandQueued | CommandA
     ]
 
 
+AC = Tariff("AC", "NOK", (TariffElement((PriceComponent("ENERGY", Decimal("4.50"), vat=Decimal(25)),)),))
+
+
+def tariff(version: int = 1, **more: Any) -> TariffVersion:
+    values: dict[str, Any] = {"tenant": NORTH, "id": "AC", "tariff": AC, "valid_from": T0} | more
+    return TariffVersion(at=at(version), version=version, **values)
+
+
+def assignment(scope: str = "tenant", **more: Any) -> TariffAssignment:
+    values: dict[str, Any] = {"tenant": NORTH, "id": scope, "tariff": "AC", "version": 1} | more
+    return TariffAssignment(at=at(1), **values)
+
+
+def priced(total: str = "39.60") -> Priced:
+    return Priced(currency="NOK", total_excl=Decimal(total), total_incl=Decimal(total), energy_wh=11_000, seconds=3600)
+
+
+def bound(session: str = "s-1", **more: Any) -> TariffBound:
+    values: dict[str, Any] = whose_session(session) | more
+    return TariffBound(
+        at=at(1), tariff=AC, tariff_version=2, assignment="tenant", time_zone="UTC", token=TokenId("tok-1"), **values
+    )
+
+
+def costing(total: str, session: str = "s-1", **more: Any) -> CostUpdated:
+    values: dict[str, Any] = whose_session(session) | more
+    amount = Decimal(total)
+    usage = (Usage(at(2), 1000),)
+    return CostUpdated(
+        at=at(2), usage=usage, currency="NOK", total_excl=amount, total_incl=amount, energy_wh=1000, **values
+    )
+
+
+def over(session: str = "s-1", **more: Any) -> SessionMeasured:
+    values: dict[str, Any] = whose_session(session) | more
+    return SessionMeasured(at=at(3), usage=(Usage(at(3), 11_000, "END"),), due=at(303), **values)
+
+
+def held(session: str = "s-1", **more: Any) -> CdrHeld:
+    values: dict[str, Any] = whose_session(session) | more
+    return CdrHeld(at=at(303), why=("refused",), priced=priced(), **values)
+
+
+def cdr(id: str = "cdr-1", session: str = "s-1", **more: Any) -> CdrIssued:
+    values: dict[str, Any] = whose_session(session) | {"number": 1, "priced": priced()} | more
+    return CdrIssued(
+        at=at(303),
+        cdr=id,
+        tariff="AC",
+        tariff_version=2,
+        token=TokenId("tok-1"),
+        site=SiteId("harbour"),
+        started_at=at(1),
+        ended_at=at(3),
+        **values,
+    )
+
+
+def credit(credits: str = "cdr-1", session: str = "s-1", **more: Any) -> CdrCredited:
+    values: dict[str, Any] = whose_session(session) | more
+    amount = Decimal("-39.60")
+    return CdrCredited(
+        at=at(400), cdr=f"{credits}-c", credits=credits, currency="NOK", total_excl=amount, total_incl=amount, **values
+    )
+
+
+def whose_session(session: str) -> dict[str, Any]:
+    return {"tenant": NORTH, "station": StationId("st-1"), "session": SessionId(session)}
+
+
 def everything(partition: int = 0) -> list[Chunk]:
     """A batch of each topic, about things of that partition."""
     name = f"st-{partition}"
@@ -203,6 +278,11 @@ def everything(partition: int = 0) -> list[Chunk]:
         ),
         chunk(TOKENS, [token(1, id=TokenId(f"tok-{partition}"))], partition=partition),
         chunk(ACCESS, [access_key(1, id=f"key-{partition}")], partition=partition),
+        chunk(
+            TARIFFS,
+            [tariff(1, id=f"t-{partition}"), tariff(2, id=f"t-{partition}"), assignment(f"site/site-{partition}")],
+            partition=partition,
+        ),
         chunk(AUTHORIZATIONS, [unknown(f"tok-{partition}-{n}", n, **whose) for n in range(5)], partition=partition),
         chunk(
             SESSIONS,
@@ -229,6 +309,20 @@ def everything(partition: int = 0) -> list[Chunk]:
                 status(3, **whose),
                 disconnected(**whose),
                 *command(f"c-{partition}"),
+            ],
+            partition=partition,
+        ),
+        chunk(
+            BILLS,
+            [
+                bound(f"s-{partition}-0", **whose),
+                costing("4.50", f"s-{partition}-0", **whose),
+                over(f"s-{partition}-0", **whose),
+                cdr(f"d-{partition}", f"s-{partition}-0", **whose),
+                credit(f"d-{partition}", f"s-{partition}-0", **whose),
+                cdr(f"e-{partition}", f"s-{partition}-0", number=2, corrects=f"d-{partition}", **whose),
+                bound(f"s-{partition}-1", **whose),
+                held(f"s-{partition}-1", **whose),
             ],
             partition=partition,
         ),

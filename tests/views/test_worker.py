@@ -95,6 +95,11 @@ async def test_every_topic_fills_its_tables(migrated: AsyncEngine) -> None:
         "commands": 1,
         "changes": 2,
         "access_keys": 1,
+        "tariffs": 1,
+        "tariff_versions": 2,
+        "tariff_assignments": 1,
+        "costs": 2,
+        "cdrs": 3,
     }
     (there,) = await rows_of(migrated, tables.stations)
     assert (there["declared"], there["version"], there["tags"], there["online"]) == (True, 2, ["fast"], False)

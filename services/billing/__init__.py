@@ -1,0 +1,1 @@
+"""What charging costs: tariffs, bills and their documents."""

@@ -1,0 +1,201 @@
+"""What a session's samples come to: energy that only rises, and spells of charging and of standing idle.
+
+Times are whole seconds since 1970, energies whole mWh; both exact (TAR-04, TAR-20 to TAR-24).
+"""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from contracts.tariffs import Policy
+
+Kind = Literal["CHARGING", "PARKING", "GRACE"]
+
+IDLE = frozenset(
+    {"SUSPENDED_EV", "SUSPENDEDEV", "FINISHING", "OCCUPIED", "EV_CONNECTED", "EVCONNECTED", "PARKING", "IDLE"}
+)
+"""The car asks for no power. A pause that the station or a load limit makes (SuspendedEVSE) is charging (OCPI erratum, TAR-22)."""
+END = "END"
+IDLE_BELOW_MW = 100_000
+"""Where a station names no state: less than 100 W, in mW …"""
+IDLE_AFTER_S = 300
+"""… for so long is idle."""
+MOST_MW = 4_000_000_000
+"""More than 4 MW no connector gives (TAR-21)."""
+
+
+class Sample(Struct, frozen=True):
+    """What was known at `at`, and holds until the next one. `amps`: over all phases. `milliwatts`: as measured."""
+
+    at: int
+    mwh: int | None = None
+    state: str | None = None
+    amps: Fraction | None = None
+    milliwatts: Fraction | None = None
+    tariff: str | None = None
+
+
+class Point(NamedTuple):
+    """The energy of the session up to a moment."""
+
+    at: int
+    mwh: int
+
+
+class Spell(NamedTuple):
+    """A stretch of one kind."""
+
+    start: int
+    end: int
+    kind: Kind
+
+
+class Measured(NamedTuple):
+    """A session as it is priced."""
+
+    samples: list[Sample]
+    points: list[Point]
+    spells: list[Spell]
+    flags: tuple[str, ...]
+
+    @property
+    def start(self) -> int:
+        return self.points[0].at
+
+    @property
+    def end(self) -> int:
+        return self.points[-1].at
+
+    @property
+    def mwh(self) -> int:
+        return self.points[-1].mwh
+
+
+def measured(samples: Sequence[Sample], policy: Policy, *, relative: bool = False) -> Measured:
+    """Return what samples in any order come to. Raises `ValueError` where there are none with energy."""
+    ordered = sorted(samples, key=lambda sample: (sample.at, sample.state == END))
+    ended = next((n for n, sample in enumerate(ordered) if sample.state == END), None)
+    ordered = ordered if ended is None else ordered[: ended + 1]
+    points, flags = _energy(ordered, policy, relative=relative)
+    if ended is None and any(sample.state is not None for sample in ordered):
+        flags.append("estimated_end")
+    return Measured(ordered, points, list(_graced(_spells(ordered, points, policy), policy)), tuple(flags))
+
+
+def _energy(samples: list[Sample], policy: Policy, *, relative: bool) -> tuple[list[Point], list[str]]:
+    """Return the energy at each sample: the sum of what the register rose by; a fall is a reset of the meter (TAR-21)."""
+    most = int(policy.max_power_kw * 1_000_000 * Decimal("1.1")) if policy.max_power_kw else MOST_MW
+    shown = [sample for sample in samples if sample.mwh is not None]
+    if not shown:
+        raise ValueError("no sample says an energy")
+    flags: list[str] = []
+    before: Sample | None = shown[0]
+    if not relative and _is_placeholder(shown, most):
+        before = next(sample for sample in shown if sample.mwh)
+        flags.append("zero_placeholder")
+    points: list[Point] = []
+    total = 0
+    started = False
+    for sample in samples:
+        started = started or sample is before
+        if (
+            started
+            and sample.mwh is not None
+            and before is not None
+            and before.mwh is not None
+            and sample is not before
+        ):
+            risen = sample.mwh - before.mwh
+            if risen < 0:
+                flags.append("meter_reset")
+            elif risen * 3600 > most * max(sample.at - before.at, 1) and risen > 1_000_000:
+                flags.append("implausible_energy")
+                total += risen
+            else:
+                total += risen
+            before = sample
+        points.append(Point(sample.at, total))
+    return _joined(samples, points), list(dict.fromkeys(flags))
+
+
+def _is_placeholder(shown: list[Sample], most: int) -> bool:
+    """Return whether a session begins with zeros that stand for no register (TAR-21).
+
+    The register behind them is then one of a lifetime: it cannot have been reached since, or dwarfs all that follows.
+    """
+    rest = [sample for sample in shown if sample.mwh]
+    if shown[0].mwh != 0 or not rest:
+        return False
+    first, last = rest[0], max(sample.mwh or 0 for sample in rest)
+    height, since = first.mwh or 0, first.at - next(s.at for s in reversed(shown) if s.at <= first.at and not s.mwh)
+    if height * 3600 > min(most, 1_000_000_000) * max(since, 1) and height > 1_000_000:
+        return True
+    return len(rest) > 1 and height > 50_000_000 and height > 20 * (last - height)
+
+
+def _joined(samples: list[Sample], points: list[Point]) -> list[Point]:
+    """Return the points, where a sample without energy lies on the line between its neighbours, in whole mWh."""
+    known = [n for n, sample in enumerate(samples) if sample.mwh is not None]
+    joined = list(points)
+    for left, right in pairwise(known):
+        (t0, e0), (t1, e1) = points[left], points[right]
+        for n in range(left + 1, right):
+            joined[n] = Point(points[n].at, e0 + (e1 - e0) * (points[n].at - t0) // (t1 - t0) if t1 > t0 else e0)
+    return joined
+
+
+def _spells(samples: list[Sample], points: list[Point], policy: Policy) -> Iterator[Spell]:
+    """Yield charging and idle spells; what is idle for too short a time is charging (TAR-22, TAR-23)."""
+    unnamed = all(sample.state in {None, END} for sample in samples)
+    shortest = max(policy.idle_debounce_s, IDLE_AFTER_S) if unnamed else policy.idle_debounce_s
+    runs = _merged(_by_power(samples, points) if unnamed else _by_state(samples))
+    debounced = (
+        Spell(run.start, run.end, "CHARGING") if run.kind == "PARKING" and run.end - run.start < shortest else run
+        for run in runs
+    )
+    yield from _merged(debounced)
+
+
+def _by_state(samples: list[Sample]) -> Iterator[Spell]:
+    state = ""
+    for sample, then in pairwise(samples):
+        state = state if sample.state is None else sample.state.upper()
+        yield Spell(sample.at, then.at, "PARKING" if state in IDLE else "CHARGING")
+
+
+def _by_power(samples: list[Sample], points: list[Point]) -> Iterator[Spell]:
+    for sample, (t0, e0), (t1, e1) in zip(samples, points, points[1:], strict=False):
+        drawn = Fraction((e1 - e0) * 3600, t1 - t0) if t1 > t0 else Fraction(0)
+        power = drawn if sample.milliwatts is None else sample.milliwatts
+        yield Spell(t0, t1, "PARKING" if power < IDLE_BELOW_MW else "CHARGING")
+
+
+def _merged(runs: Iterator[Spell]) -> Iterator[Spell]:
+    last: Spell | None = None
+    for run in runs:
+        if run.end <= run.start:
+            continue
+        if last is not None and last.kind == run.kind and last.end == run.start:
+            last = Spell(last.start, run.end, run.kind)
+            continue
+        if last is not None:
+            yield last
+        last = run
+    if last is not None:
+        yield last
+
+
+def _graced(spells: Iterator[Spell], policy: Policy) -> Iterator[Spell]:
+    """Yield the spells with the first seconds of each idle one for free (TAR-24)."""
+    for spell in spells:
+        if spell.kind != "PARKING" or not policy.idle_grace_s:
+            yield spell
+            continue
+        until = min(spell.end, spell.start + policy.idle_grace_s)
+        yield Spell(spell.start, until, "GRACE")
+        if until < spell.end:
+            yield Spell(until, spell.end, "PARKING")

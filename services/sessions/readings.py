@@ -1,0 +1,127 @@
+"""What the reading of a meter causes: it is taken, once, and what it shows of energy is told (X-13, X-41, X-44)."""
+
+from contracts.event import Event
+from contracts.sessions import EnergyDelivered, EnergyUnattributed, ReadingsTaken, SessionRenamed
+from contracts.stations import MetersRead, Reading
+from services.sessions import clocks, ghosts, ledger, meter
+from services.sessions.heard import Heard
+from services.sessions.ledger import Move, Place
+from services.sessions.meter import limit_wh
+from services.sessions.samples import digest, normalised, registers
+from services.sessions.starts import place_of
+from services.sessions.state import Begun, Charging, Ended, Station
+
+Read = Heard[MetersRead]
+Readings = tuple[Reading, ...]
+
+
+def read(state: Station, heard: Read) -> list[Event]:
+    """Return the readings, normalised, and the energy they show; what has been said before is not taken twice (X-41)."""
+    heard = clocks.corrected(heard)
+    said = heard.event
+    readings = normalised(said.readings)
+    if not readings or digest(said.evse, said.connector, said.transaction, readings) in state.frames:
+        return []
+    session = _metering(state, said, readings)
+    taken = ReadingsTaken(
+        at=said.at,
+        tenant=said.tenant,
+        station=said.station,
+        report=heard.id,
+        evse=said.evse,
+        connector=said.connector,
+        session=None if session is None else session.id,
+        transaction=said.transaction,
+        readings=readings,
+    )
+    if not isinstance(session, Charging):
+        return [taken, *_outside(state, heard, session, readings)]
+    delivered = _delivered(state, session, said, readings)
+    lives = ghosts.read(state, session, heard.heard_at, rose=bool(delivered))
+    return [taken, *_renamed(session, said), *delivered, *lives]
+
+
+def _metering(state: Station, said: MetersRead, readings: Readings) -> Begun | None:
+    """Return the session that a meter was read in: the one named, else the only one it can be (X-13).
+
+    One that is named but charges elsewhere is it only if its register goes on (Q-75).
+    """
+    if said.transaction is None:
+        return None
+    named = state.called(said.transaction)
+    if named and (said.evse in {0, named.evse} or not isinstance(named, Charging) or _goes_on(named, readings)):
+        return named
+    here = state.open_at(said.evse, said.connector)
+    return here if here is not None and _can_be(here, readings) else None
+
+
+def _can_be(session: Charging, readings: Readings) -> bool:
+    start_wh = session.start_wh
+    fallen = start_wh is not None and any(register.wh < start_wh for register in registers(readings))
+    return not fallen and max(reading.at for reading in readings) >= session.since
+
+
+def _goes_on(session: Charging, readings: Readings) -> bool:
+    last = session.start_wh if session.register_wh is None else session.register_wh
+    shown = registers(readings)
+    if last is None or not shown:
+        return not shown
+    most = limit_wh(session.max_w, (shown[-1].at - session.since).total_seconds())
+    return shown[0].wh - last >= 0 and shown[-1].wh - last <= most
+
+
+def _renamed(session: Charging, said: MetersRead) -> list[Event]:
+    """Return that the station goes by another of the ids it was given: that is the one a call must name."""
+    if said.transaction is None or said.transaction == session.transaction or said.transaction not in session.names:
+        return []
+    return [
+        SessionRenamed(
+            at=said.at, tenant=said.tenant, station=said.station, session=session.id, transaction=said.transaction
+        )
+    ]
+
+
+def _delivered(state: Station, session: Charging, said: MetersRead, readings: Readings) -> list[Event]:
+    """Return the energy if there is more of it than has been told."""
+    now = meter.watched(session, readings, session.since)
+    energy_wh, told = now.energy_wh, session.told
+    least = told if told is not None else 0 if session.start_wh is not None else -1
+    if energy_wh is None or energy_wh <= least:
+        return []
+    line = ledger.line_of(state.lines, session.evse, session.connector)
+    register = now.shown_wh if session.on_line and now.source in ledger.ON_LINE else None
+    return [
+        EnergyDelivered(
+            at=said.at,
+            tenant=said.tenant,
+            station=said.station,
+            session=session.id,
+            energy_wh=energy_wh,
+            meter_wh=now.shown_wh,
+            energy_source=now.source,
+            account=ledger.moved(line, place_of(session), Move(energy_wh - (told or 0), register)),
+        )
+    ]
+
+
+def _outside(state: Station, heard: Read, session: Begun | None, readings: Readings) -> list[Event]:
+    """Return what the register of a connector shows outside of any session that goes on (Q-78)."""
+    said, shown = heard.event, registers(readings)
+    after = isinstance(session, Ended) and session.on_line and not session.relative
+    if not shown or shown[-1].begin or said.evse == 0 or (session is not None and not after):
+        return []
+    line = ledger.line_of(state.lines, said.evse, said.connector)
+    place = Place(said.evse, said.connector, heard.site, heard.time_zone, heard.max_w)
+    account = ledger.idle(line, place, shown[-1].at, shown[-1].wh, may_fall=said.transaction is None)
+    if account is None:
+        return []
+    return [
+        EnergyUnattributed(
+            at=said.at,
+            tenant=said.tenant,
+            station=said.station,
+            evse=said.evse,
+            connector=said.connector,
+            account=account,
+        )
+    ]

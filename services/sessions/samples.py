@@ -1,0 +1,191 @@
+"""What the samples of a meter say, in our units: whole Wh, never a float; and which of them have been heard before."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+from msgspec.structs import replace
+
+from contracts.event import Instant, TransactionId
+from contracts.stations import Reading, Sample
+
+REGISTER = "Energy.Active.Import.Register"
+SCALES = {
+    "Energy.Active": ("Wh", {"": 0, "wh": 0, "kwh": 3, "mwh": 6}),
+    "Power.Active": ("W", {"": 0, "w": 0, "kw": 3, "mw": 6}),
+    "Power.Offered": ("W", {"": 0, "w": 0, "kw": 3, "mw": 6}),
+}
+"""By the beginning of a measurand: our unit, and the power of ten from the station's, however it is spelt (OCPP 1.6 §7.45)."""
+RANKS = {
+    "Transaction.End": 0,
+    "Sample.Periodic": 1,
+    "Sample.Clock": 2,
+    "Trigger": 3,
+    "Interruption.End": 4,
+    "Interruption.Begin": 5,
+    "Other": 6,
+    "Transaction.Begin": 7,
+}
+"""Which context speaks for a register, the best first: some stations repeat the begin in every reading (X-48)."""
+INTERVAL = "Energy.Active.Import.Interval"
+POWER = "Power.Active.Import"
+PHASES = ("L1", "L2", "L3"), ("L1-N", "L2-N", "L3-N")
+SERIES = 32
+"""Series per session whose newest time is remembered: an ordinary station has about ten, and each takes 24 bytes."""
+LONGEST = 64
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Register(NamedTuple):
+    """What the energy register showed at a moment. `begin`: what it had shown at the start of the transaction."""
+
+    at: datetime
+    wh: int
+    begin: bool = False
+
+
+def normalised(readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    """Return `readings` in our units. A sample that is no number is left out, signed data is untouched."""
+    normal = (Reading(reading.at, tuple(filter(None, map(_normal, reading.samples)))) for reading in readings)
+    return tuple(reading for reading in normal if reading.samples)
+
+
+def _normal(sample: Sample) -> Sample | None:
+    if sample.signed or (scale := _scale(sample.measurand)) is None:
+        return sample
+    unit, powers = scale
+    if sample.unit == "Wh" == unit and _is_whole(sample.value):
+        return sample
+    power = powers.get(sample.unit.strip().casefold())
+    if power is None:
+        return sample
+    if (value := _number(sample.value)) is None:
+        return None
+    value = value.scaleb(power)
+    return replace(sample, value=str(round(value)) if unit == "Wh" else _plain(value), unit=unit)
+
+
+@lru_cache(1024)
+def _scale(measurand: str) -> tuple[str, dict[str, int]] | None:
+    return next((scale for start, scale in SCALES.items() if measurand.startswith(start)), None)
+
+
+def _is_whole(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= 15
+
+
+def _number(value: str) -> Decimal | None:
+    """Return the number that `value` says, unless it is none, or none that a meter could show."""
+    if len(value) > LONGEST:
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and -15 <= number.adjusted() <= 12 else None
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.to_integral_value() if value == value.to_integral_value() else value.normalize():f}"
+
+
+def known(meter_wh: int | None) -> int | None:
+    """Return a register that a station named, unless it is the -1 that some send for none."""
+    return None if meter_wh is None or meter_wh < 0 else meter_wh
+
+
+def registers(readings: Sequence[Reading]) -> list[Register]:
+    """Return the import register in each of normalised `readings`, in order of time."""
+    found = ((reading.at, _best(reading, REGISTER)) for reading in readings)
+    return sorted(Register(at, best[1], best[0] == "Transaction.Begin") for at, best in found if best)
+
+
+def intervals(readings: Sequence[Reading]) -> list[Register]:
+    """Return the energy of the interval that ends with each of normalised `readings`, in order of time."""
+    found = ((reading.at, _best(reading, INTERVAL)) for reading in readings)
+    return sorted(Register(at, best[1]) for at, best in found if best)
+
+
+def powers(readings: Sequence[Reading]) -> list[Register]:
+    """Return the power drawn in each of normalised `readings`, in whole W and in order of time."""
+    found = ((reading.at, _power(reading)) for reading in readings)
+    return sorted(Register(at, watts) for at, watts in found if watts is not None)
+
+
+def _best(reading: Reading, measurand: str) -> tuple[str, int] | None:
+    """Return the total that a reading names, and its context; else the sum of its phases, if all are there (Q-92)."""
+    fit = [sample for sample in reading.samples if _is_energy(sample, measurand)]
+    if totals := [sample for sample in fit if sample.phase is None]:
+        total = min(totals, key=_rank)
+        return total.context, int(total.value)
+    for phases in PHASES:
+        kinds = {(s.context, s.location) for s in fit if s.phase == phases[0]}
+        for context, location in sorted(kinds, key=lambda kind: (kind[1] != "Outlet", RANKS[kind[0]])):
+            each = {s.phase: int(s.value) for s in fit if (s.context, s.location) == (context, location)}
+            if all(phase in each for phase in phases):
+                return context, sum(each[phase] for phase in phases)
+    return None
+
+
+def _is_energy(sample: Sample, measurand: str) -> bool:
+    return (
+        sample.measurand == measurand
+        and sample.unit == "Wh"
+        and not sample.signed
+        and sample.context in RANKS
+        and _is_whole(sample.value)
+    )
+
+
+def _power(reading: Reading) -> int | None:
+    fit = (s for s in reading.samples if s.measurand == POWER and s.unit == "W" and s.phase is None and not s.signed)
+    best = min(fit, key=lambda sample: sample.location != "Outlet", default=None)
+    number = None if best is None else _number(best.value)
+    return None if number is None or number < 0 else int(number)
+
+
+def _rank(sample: Sample) -> tuple[bool, int]:
+    return sample.location != "Outlet", RANKS[sample.context]
+
+
+def digest(evse: int, connector: int, transaction: TransactionId | None, readings: Sequence[Reading]) -> bytes:
+    """Return 8 bytes that tell a `MetersRead` from any other, and not from its own repetition."""
+    return blake2b(msgspec.json.encode((evse, connector, transaction, readings)), digest_size=8).digest()
+
+
+def unheard(readings: Sequence[Reading], newest: Mapping[str, int]) -> tuple[Reading, ...]:
+    """Return what of `readings` is newer than the newest of its series: the rest came as MeterValues already (X-41)."""
+    fresh = (
+        Reading(reading.at, tuple(s for s in reading.samples if newest.get(_series(s), -1) < ms(reading.at)))
+        for reading in readings
+    )
+    return tuple(reading for reading in fresh if reading.samples)
+
+
+def renewed(newest: Mapping[str, int], readings: Sequence[Reading]) -> dict[str, int]:
+    """Return the newest time of each series, now that `readings` have been heard."""
+    times = dict(newest)
+    for reading in readings:
+        at = ms(reading.at)
+        for series in map(_series, reading.samples):
+            if series in times or len(times) < SERIES:
+                times[series] = max(at, times.get(series, at))
+    return times
+
+
+def _series(sample: Sample) -> str:
+    return _short(sample.measurand, sample.phase, sample.context, sample.location, sample.signed)
+
+
+@lru_cache(1024)
+def _short(*series: str | bool | None) -> str:
+    return f"{crc32('|'.join(map(str, series)).encode()):08x}"
+
+
+def ms(at: Instant) -> int:
+    return (at - EPOCH) // timedelta(milliseconds=1)
