@@ -1,11 +1,27 @@
 """Every question to SQL: what is true now. Each sees one moment, and only what its tenant has."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, cast, exists, func, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -199,25 +215,29 @@ class Queries:
 
     async def changed_sessions(self, tenant: str, sought: Sought, after: Change, limit: int) -> tuple[Rows, Change]:
         """Return the sessions that changed after a place in all changes, and the place after them."""
-        p = tables.positions.c
 
         def changed(connection: Connection) -> Rows:
-            parts = connection.scalars(select(p.partition).where(p.topic == SESSIONS.name).order_by(p.partition))
-            branches = [_changed(tenant, sought, after, part, limit).subquery() for part in parts.all()]
-            if not branches:
+            parts = tuple(connection.scalars(_PARTS).all())
+            if not parts:
                 return []
-            every = union_all(*(select(branch) for branch in branches)).subquery()
-            ordered = select(every).order_by(every.c.updated_at, every.c.part, every.c.place).limit(limit)
-            return connection.execute(ordered).all()
+            shape = _Shape(
+                parts, tuple(part for part in parts if part in after.reached), after.since is not None, _of(sought)
+            )
+            return connection.execute(_page(shape), _values(tenant, sought, after, limit)).all()
 
         rows = await self._ask(changed)
         return rows, Change(after.since, after.reached | {row.part: Reached(row.updated_at, row.place) for row in rows})
 
-    async def repairs(self, tenant: str, session: str) -> Rows:
-        """Return what was done to a session, or refused, in the order of the decisions."""
-        r = tables.repairs.c
-        of_it = (r.tenant == tenant, or_(r.session == session, and_(r.attached_to == session, r.done)))
-        return await self._rows(select(tables.repairs).where(*of_it).order_by(r.decided_at, r.part, r.place))
+    async def session(self, tenant: str, id: str) -> tuple[Row[Any], Rows] | None:
+        """Return a session, and what was done to it or refused, in the order of the decisions."""
+
+        def both(connection: Connection) -> tuple[Row[Any], Rows] | None:
+            found = connection.execute(_ONE, {"of_tenant": tenant, "of_id": id}).first()
+            if found is None:
+                return None
+            return found, connection.execute(_REPAIRS, {"of_tenant": tenant, "of_id": id}).all()
+
+        return await self._ask(both)
 
     # ---- commands --------------------------------------------------------------------------------------------------
 
@@ -325,23 +345,71 @@ def _joined(stations: Rows, evses: Rows, connectors: Rows) -> list[Equipped]:
     ]
 
 
-def _changed(tenant: str, sought: Sought, after: Change, part: int, limit: int) -> Select[Any]:
-    """Return the question for the first rows of one partition that changed after `after`."""
-    s = tables.sessions.c
-    question = select(tables.sessions).where(s.tenant == tenant, s.part == part, *_matching(sought))
-    reached = after.reached.get(part)
-    if reached is not None:
-        question = question.where(s.updated_at >= reached.updated_at, s.place > reached.place)
-    elif after.since is not None:
-        question = question.where(s.updated_at >= after.since)
-    return question.order_by(s.updated_at, s.place).limit(limit)
+# ---- pages of sessions: built once for each shape of a question, since that costs more than asking it ----
+
+SHOWN = tuple(column for column in tables.sessions.columns if column.name != "transactions")
+"""What of a session is shown, or says where it stands among the changes."""
+_PARTS = select(tables.positions.c.partition).where(tables.positions.c.topic == SESSIONS.name).order_by("partition")
+_ONE = select(*SHOWN).where(
+    tables.sessions.c.tenant == bindparam("of_tenant"), tables.sessions.c.id == bindparam("of_id")
+)
+_R = tables.repairs.c
+_REPAIRS = (
+    select(tables.repairs)
+    .where(
+        _R.tenant == bindparam("of_tenant"),
+        or_(_R.session == bindparam("of_id"), and_(_R.attached_to == bindparam("of_id"), _R.done)),
+    )
+    .order_by(_R.decided_at, _R.part, _R.place)
+)
 
 
-def _matching(sought: Sought) -> list[ColumnElement[bool]]:
+class _Shape(NamedTuple):
+    """What a question about changed sessions looks like, whatever its values."""
+
+    parts: tuple[int, ...]
+    reached: tuple[int, ...]
+    since: bool
+    filters: tuple[tuple[str, int], ...]
+    """The columns that are filtered on, and by how many values each."""
+
+
+def _of(sought: Sought) -> tuple[tuple[str, int], ...]:
+    filters = [("state", len(sought.states))] if sought.states else []
+    filters += [(name, 1) for name in ("site", "station", "token") if getattr(sought, name) is not None]
+    return tuple(filters)
+
+
+@lru_cache(maxsize=256)
+def _page(shape: _Shape) -> Select[Any]:
+    """Return the question for the first rows that changed, of every partition."""
+    branches = [_changed(shape, part).subquery() for part in shape.parts]
+    every = union_all(*(select(branch) for branch in branches)).subquery()
+    ordered = select(every).order_by(every.c.updated_at, every.c.part, every.c.place)
+    return ordered.limit(bindparam("most", type_=Integer))
+
+
+def _changed(shape: _Shape, part: int) -> Select[Any]:
+    """Return the question for the first rows of one partition."""
     s = tables.sessions.c
-    matching = [s.state == sought.states[0]] if len(sought.states) == 1 else []
-    matching += [s.state.in_(sought.states)] if len(sought.states) > 1 else []
-    matching += [s.site == sought.site] if sought.site is not None else []
-    matching += [s.station == sought.station] if sought.station is not None else []
-    matching += [s.token == sought.token] if sought.token is not None else []
-    return matching
+    question = select(*SHOWN).where(s.tenant == bindparam("of_tenant"), s.part == part)
+    for name, many in shape.filters:
+        values = [bindparam(f"{name}_{n}", type_=s[name].type) for n in range(many)]
+        question = question.where(s[name] == values[0] if many == 1 else s[name].in_(values))
+    if part in shape.reached:
+        question = question.where(
+            s.updated_at >= bindparam(f"updated_at_{part}", type_=s.updated_at.type),
+            s.place > bindparam(f"place_{part}", type_=s.place.type),
+        )
+    elif shape.since:
+        question = question.where(s.updated_at >= bindparam("since", type_=s.updated_at.type))
+    return question.order_by(s.updated_at, s.place).limit(bindparam("most", type_=Integer))
+
+
+def _values(tenant: str, sought: Sought, after: Change, limit: int) -> dict[str, Any]:
+    values: dict[str, Any] = {"of_tenant": tenant, "most": limit, "since": after.since}
+    values |= {f"state_{n}": state for n, state in enumerate(sought.states)}
+    values |= {f"{name}_0": getattr(sought, name) for name in ("site", "station", "token")}
+    for part, reached in after.reached.items():
+        values |= {f"updated_at_{part}": reached.updated_at, f"place_{part}": reached.place}
+    return values

@@ -70,11 +70,12 @@ async def condition(
 Conditioned = Annotated[Condition, Depends(condition)]
 
 
-def tag(version: int, shown: BaseModel | None = None) -> str:
+def tag(version: int, shown: BaseModel | bytes | None = None) -> str:
     """Return the tag of a version; `shown`: and of everything that the representation says."""
     if shown is None:
         return f'"v{version}"'
-    digest = hashlib.sha256(shown.model_dump_json().encode()).hexdigest()[:16]
+    said = shown if isinstance(shown, bytes) else shown.model_dump_json().encode()
+    digest = hashlib.sha256(said).hexdigest()[:16]
     return f'"v{version}-{digest}"'
 
 
