@@ -30,7 +30,7 @@ from services.api.queries import Queries
 from services.views import worker
 
 KEY = "vs_admin_" + "0123456789abcdef" * 4
-ASKED = (("rest one", "/v1/sessions/{id}", 1500), ("rest page", "/v1/sessions?site=harbour&limit=100", 300))
+ASKED = (("rest one", "/v1/sessions/{id}", 4000), ("rest page", "/v1/sessions?site=harbour&limit=100", 2000))
 
 
 class NoJournal:

@@ -64,6 +64,8 @@ COMPRESSION = "zstd"
 """A third of lz4's cost, which aiokafka runs at its highest level, and a third of its bytes."""
 MOST_BESIDES = 4096
 """What a record's key and headers need at most besides its value."""
+ENOUGH_BATCHES = 4
+"""While more wait for a partition, `Log.send` waits as well."""
 MOST_BATCHES = 64
 """So many wait for a partition, should Kafka be away, before no more is taken."""
 DAY_MS = 86_400_000
@@ -595,6 +597,10 @@ class Log:
         """
         partition = topic.partition(event) if topic.partition else None
         address = self.address(topic, topic.key_of(event), source, partition)
+        while len(address.lane.waiting) > ENOUGH_BATCHES:  # whoever is faster than Kafka waits for it
+            self._depart()
+            if address.lane.task is not None:
+                await asyncio.wait([address.lane.task])
         future: asyncio.Future[Place] = self._loop.create_future()
 
         def settled(offset: int, error: BaseException | None) -> None:

@@ -298,6 +298,18 @@ async def test_a_log_takes_only_so_much_while_kafka_is_away(
             await asyncio.gather(*sent)
 
 
+async def test_who_says_more_than_kafka_takes_at_once_waits_for_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ENOUGH_BATCHES", 1)
+    monkeypatch.setattr(module, "MOST_BATCHES", 3)
+    async with appending(settings) as log:
+        for number in range(20):
+            await log.send(STATIONS, heard("A", "x" * 900_000), id=f"a{number}", source="/test")
+        await say(log, "A", "last")
+    assert await ids(settings) == [*(f"a{number}" for number in range(20)), "last"]
+
+
 async def test_a_log_that_has_stopped_takes_nothing(settings: Settings) -> None:
     async with appending(settings) as log:
         pass
