@@ -116,7 +116,7 @@ def test_a_start_of_0_with_lifetime_samples_is_a_placeholder() -> None:
 
 @pytest.mark.covers("X-46")
 def test_what_is_too_much_depends_on_the_connector_and_the_time() -> None:
-    assert limit_wh(None, 3600) == 1_202_000
+    assert (limit_wh(None, 3600), limit_wh(None, 60)) == (1_200_000, 200_000)
     assert limit_wh(22_000, 3600) == 28_400
     assert limit_wh(22_000, 0) == limit_wh(22_000, -5) == limit_wh(None, None) == 200_000
     assert metered(0, 50_000, max_w=22_000).meter_flags == ("meter_start_placeholder",)
