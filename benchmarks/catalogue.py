@@ -1,6 +1,6 @@
 """Every benchmark there is, in the order in which they run."""
 
-from benchmarks import gateway, loop, memory, rest, storm, system, views
+from benchmarks import gateway, loop, memory, records, rest, storm, system, views
 from benchmarks.harness import Benchmark
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -17,4 +17,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "views": Benchmark("events that views takes in per second, beside bare SQLAlchemy upserts", views.measure),
     "rest": Benchmark("answers of the API per CPU-second, beside a bare route with the same bytes", rest.measure),
+    "records": Benchmark("what the state of a station with a long history takes in the log", records.measure),
 }

@@ -26,6 +26,7 @@ from chassis.copies import Copies
 from chassis.errors import SaysWhatToDo
 from chassis.kafka import CopyKeeper, KafkaError, Log, Record, TopicPartition, full
 from chassis.logs import log
+from chassis.parts import Form, Found
 from chassis.progress import PROGRESS
 from chassis.settings import Settings
 from chassis.stream import Stream
@@ -87,18 +88,14 @@ class Reached(msgspec.Struct, frozen=True):
     sequence: int
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """A state as it is written."""
-
-    version: int
-    state: msgspec.Raw
-
-
 @dataclass
 class Held:
     """What is known of a partition number at the last commit."""
 
     states: dict[bytes, Any] = field(default_factory=dict)
+    otherwise: dict[bytes, frozenset[str]] = field(default_factory=dict)
+    """Keys whose states are not in the log as we would write them, and which parts of them are: next time they are written
+    whole."""
     parked: dict[bytes, Parked] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
     sequence: int = 0
@@ -118,8 +115,10 @@ class Outcome:
     put_aside: list[tuple[Record, str]] = field(default_factory=list)
     unread: list[tuple[Record, str]] = field(default_factory=list)
     offsets: dict[str, int] = field(default_factory=dict)
-    written: dict[bytes, bytes] = field(default_factory=dict)
+    written: dict[bytes, bytes | None] = field(default_factory=dict)
     """The changed states as they go into the log."""
+    sizes: dict[bytes, int] = field(default_factory=dict)
+    """How large each of them is, as a whole."""
 
     def needs_a_transaction(self) -> bool:
         return bool(self.states or self.outputs or self.parked or self.put_aside or self.unread)
@@ -144,7 +143,7 @@ class Partition:
         self._answers = {cls for topic in self.stream.answers for cls in topic.classes}
         self._name = f"partition {number}"
         self._state = TopicPartition(full(self.settings, f"{self.stream.name}.state"), number)
-        self._decoder = msgspec.json.Decoder(self.stream.state)
+        self._form = Form(self.stream)
 
     # ---- owning ----------------------------------------------------------------------------------------------------
 
@@ -206,12 +205,12 @@ class Partition:
             self._reschedule()
             return
         self.held = Held()
-        unread: set[bytes] = set()
+        found = Found()
         what = f"{self.stream.name}-{self.number}"
         async for record in _records(self.settings, self.loop.parked, self._state, what):
-            self._take_back(record.key, record.value, unread)
+            self._take_back(record.key, record.value, found)
             self.held.last = record.offset
-        if unread:
+        if unread := self._read_states(found):
             await self._fold_anew(unread)
         self._reschedule()
         metrics.STATES.labels(self.stream.name).set(sum(len(p.held.states) for p in self.loop.partitions.values()))
@@ -221,7 +220,7 @@ class Partition:
         self._scheduled.clear()
         self._schedule_all(list(self.held.states))
 
-    def _take_back(self, key: bytes, value: bytes | None, unread: set[bytes]) -> None:
+    def _take_back(self, key: bytes, value: bytes | None, found: Found) -> None:
         if key == OFFSETS and value:
             reached = msgspec.json.decode(value, type=Reached)
             self.held.offsets, self.held.sequence = reached.offsets, reached.sequence
@@ -229,26 +228,22 @@ class Partition:
             self.held.parked.pop(key.removeprefix(PARKED), None)
             if value is not None:
                 self.held.parked[key.removeprefix(PARKED)] = msgspec.json.decode(value, type=Parked)
-        elif value is None:
-            self.held.states.pop(key, None)
-            unread.discard(key)
         else:
-            try:
-                self.held.states[key] = self.read_state(value)
-                unread.discard(key)
-            except (ValueError, KeyError):  # another shape than ours and our neighbours'
-                self.held.states.pop(key, None)
-                unread.add(key)
+            found.take(key, value)
 
-    def read_state(self, value: bytes) -> Any:
-        """Return the state in a record of any known version; raises ValueError or KeyError."""
-        kept = msgspec.json.decode(value, type=Kept)
-        if kept.version in self.stream.upcasts:
-            shape = msgspec.json.decode(kept.state)
-            for version in range(kept.version, self.stream.version):
-                shape = self.stream.upcasts[version](shape)
-            return msgspec.convert(shape, self.stream.state)
-        return self._decoder.decode(kept.state)
+    def _read_states(self, found: Found) -> set[bytes]:
+        """Take over the states that were found, and return the keys of those that cannot be read."""
+        unread: set[bytes] = set()
+        for key, value in found.states.items():
+            parts = found.parts.get(key, {})
+            try:
+                self.held.states[key], as_ours = self._form.read(value, parts)
+            except (ValueError, KeyError):  # another shape than ours and our neighbours'
+                unread.add(key)
+                as_ours = False
+            if not as_ours:
+                self.held.otherwise[key] = frozenset(parts)
+        return unread
 
     async def _fold_anew(self, keys: set[bytes]) -> None:
         """Derive states that cannot be read from the outputs they once came with."""
@@ -463,7 +458,7 @@ class Partition:
 
     @staticmethod
     def _too_large(outcome: Outcome) -> frozenset[bytes]:
-        return frozenset(key for key, value in outcome.written.items() if len(value) > STATE_LIMIT)
+        return frozenset(key for key, size in outcome.sizes.items() if size > STATE_LIMIT)
 
     def _hear(self, record: Record, outcome: Outcome, *, park: bool) -> None:
         if self.is_parked(record.key, outcome):
@@ -503,8 +498,10 @@ class Partition:
                 raise RuleFailed(record, key, error) from error
             self._park(record, key, error, outcome)
 
-    def _apply(self, key: bytes, message: Message[Any], trace: str | None, outcome: Outcome) -> None:
-        """Decide on one message. Raises before anything of it is in `outcome`."""
+    def _apply(
+        self, key: bytes, message: Message[Any], trace: str | None, outcome: Outcome, *, measured: bool = False
+    ) -> None:
+        """Decide on one message. Raises before anything of it is in `outcome`. `measured`: also if its state is too large."""
         before = outcome.states.get(key, self.held.states.get(key, self.stream.rules.initial))
         events = self.stream.rules.decide(before, self.stream.regard(message, self.loop.copies))
         after = before
@@ -522,16 +519,19 @@ class Partition:
                 raise OutputTooLarge(f"{type(event).__name__} takes {len(value)} bytes")
             outputs.append((event, value, id, trace))
         if after != before:
+            if measured and (size := self._form.size(after)) > STATE_LIMIT:
+                raise StateTooLarge(f"{size} bytes, more than {STATE_LIMIT}")
             outcome.states[key] = after
         outcome.outputs += outputs
         outcome.answers += answers
 
     def _write_states(self, outcome: Outcome) -> None:
-        outcome.written = {key: self.write_state(state) for key, state in outcome.states.items()}
-
-    def write_state(self, state: Any) -> bytes:
-        """Return a state as its record's value."""
-        return msgspec.json.encode(Kept(self.stream.version, msgspec.Raw(msgspec.json.encode(state))))
+        outcome.written, outcome.sizes = {}, {}
+        for key, state in outcome.states.items():
+            before = None if key in self.held.otherwise else self.held.states.get(key)
+            records = self._form.write(key, state, before, self.held.otherwise.get(key, ()))
+            outcome.written |= records
+            outcome.sizes[key] = self._form.size(state) if self.stream.apart else len(records[key] or b"")
 
     def _park(self, record: Record | None, key: bytes, error: Exception, outcome: Outcome) -> None:
         loop = asyncio.get_running_loop()
@@ -621,9 +621,8 @@ class Partition:
     async def _send_states(self, producer: Any, outcome: Outcome, sequence: int) -> "asyncio.Future[Any]":
         """Return what will say where the last of them lies."""
         name = full(self.settings, f"{self.stream.name}.state")
-        largest = 0
+        largest = max(outcome.sizes.values(), default=0)
         for key, value in outcome.written.items():
-            largest = max(largest, len(value))
             await producer.send(name, value, key=key, partition=self.number)
         for key, parked in outcome.parked.items():
             await producer.send(name, parked and msgspec.json.encode(parked), key=PARKED + key, partition=self.number)
@@ -651,6 +650,8 @@ class Partition:
 
     def _adopt(self, outcome: Outcome) -> None:
         self.held.states |= outcome.states
+        for key in outcome.states if self.held.otherwise else ():
+            self.held.otherwise.pop(key, None)
         self.held.offsets = outcome.offsets
         for key, parked in outcome.parked.items():
             if parked is None:
@@ -722,7 +723,7 @@ class Partition:
         except Unreadable as error:
             outcome.unread.append((record, str(error)))
             return
-        self._apply(record.key, message, record.attributes().traceparent, outcome)
+        self._apply(record.key, message, record.attributes().traceparent, outcome, measured=True)
 
 
 metrics_of_state: dict[str, int] = {}

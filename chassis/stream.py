@@ -1,6 +1,6 @@
 """What a service that decides reads, by which rules, and what it writes. `chassis.loop` runs it exactly once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -19,6 +19,11 @@ class Rules(Protocol):
     def decide(self, state: Any, message: Any, /) -> Sequence[Event]: ...
 
     def evolve(self, state: Any, event: Any, /) -> Any: ...
+
+
+Blocks = Callable[[Any], Iterable[tuple[str, Any]]]
+"""Divides a tuple or bytes into named blocks, which one after the other are the whole again. The same value always gives
+the same blocks, and what has changed little has many blocks in common with what it was. A name has no slash."""
 
 
 def as_it_came(message: Message[Any], _: Copies) -> Any:
@@ -50,6 +55,9 @@ class Stream:
     """The events that mean something to the rules; all others are passed over undecoded. Empty: everything."""
     key_of_state: Callable[[Any], str] | None = None
     """The key of the state that an output came with, where it is not the output's own; for folding a state anew."""
+    apart: Mapping[str, Blocks | None] = field(default_factory=dict)
+    """Fields of the state that are kept in records of their own, each of them written only when it has changed: those that
+    are large and seldom change. One that is large and often changes a little is divided into blocks. Each has a default."""
     version: int = 1
     """Of the state's shape."""
     upcasts: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)

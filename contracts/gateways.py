@@ -3,6 +3,8 @@
 Never written in a transaction, and never part of a state: what was lost is derived again when the station repeats itself.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from contracts.authorizations import TokenInfo
@@ -58,7 +60,13 @@ class StopCharging(Struct, frozen=True, tag=True, tag_field="type", omit_default
     transaction: TransactionId
 
 
-Asked = StartCharging | StopCharging
+class Trigger(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """TriggerMessage (OCPP 1.6 §6.51): say this now."""
+
+    message: Literal["BootNotification"] = "BootNotification"
+
+
+Asked = StartCharging | StopCharging | Trigger
 
 
 class CallAsked(ToGateway, frozen=True, kw_only=True):

@@ -51,6 +51,12 @@ class InventoryReported(OfStation, frozen=True, kw_only=True):
     """The connection it booted on: of two boots, the one on the newer connection counts."""
 
 
+class BootAskedFor(OfStation, frozen=True, kw_only=True):
+    """The station spoke though it has never booted: it counts as accepted, and has been asked once who it is (T-65)."""
+
+    epoch: int
+
+
 class ConnectorStatusChanged(OfStation, frozen=True, kw_only=True):
     """The newest known status of a connector; evse 0 is the whole station."""
 
@@ -163,6 +169,7 @@ OperationsEvent = (
     | StationDisconnected
     | StationRecovered
     | InventoryReported
+    | BootAskedFor
     | ConnectorStatusChanged
     | CommandRequested
     | CommandQueued

@@ -287,6 +287,29 @@ class CallFailed(Report, frozen=True, kw_only=True):
     violations: tuple[Violation, ...] = ()
 
 
+class HandshakeRefused(Report, frozen=True, kw_only=True):
+    """Somebody wanted to connect as this station and was turned away; told now and then only. The epoch means nothing."""
+
+    why: str
+    """Such as unauthorized, wrong_profile or no_subprotocol."""
+    remote_address: str = ""
+
+
+class IdentityConflictSuspected(Report, frozen=True, kw_only=True):
+    """Connections of this station replace one another so often that two devices must share its identity (T-64)."""
+
+    replacements: int
+    within_s: int
+
+
+class ReconnectLoopSuspected(Report, frozen=True, kw_only=True):
+    """The station leaves again and again soon after the same frame of ours, as if it disliked that (Q-14)."""
+
+    after: str
+    """Such as `the answer to BootNotification`, or `the call GetConfiguration`."""
+    times: int
+
+
 StationEvent = (
     ConnectionOpened
     | ConnectionClosed
@@ -309,4 +332,7 @@ StationEvent = (
     | CallSent
     | CallAnswered
     | CallFailed
+    | HandshakeRefused
+    | IdentityConflictSuspected
+    | ReconnectLoopSuspected
 )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import Depends, FastAPI, Response
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from services.api import (
@@ -27,6 +28,7 @@ from services.api import (
 from services.api.access import Access
 from services.api.backends import Backends, Behind
 from services.api.bodies import Bounded
+from services.api.docs import page
 from services.api.known import only_known
 from services.api.measured import Measured
 from services.api.problems import CATALOGUE, Problem, ProblemDetails, answers, explain, not_found
@@ -112,6 +114,8 @@ def describe() -> Api:
         openapi_tags=TAGS,
         servers=[{"url": "/"}],
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         separate_input_output_schemas=False,
     )
@@ -125,6 +129,11 @@ def describe() -> Api:
 
 
 def _about(app: FastAPI) -> None:
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        """Return the description for people."""
+        return HTMLResponse(page(app.openapi()))
+
     @app.get("/problems", tags=["about"], operation_id="list_problems")
     async def list_problems() -> list[Kind]:
         """List the kinds of problems."""

@@ -1,10 +1,12 @@
 """Who is let in: what an opening handshake is answered (OCPP 1.6-J §3, T-05 to T-27)."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from http import HTTPStatus
 
 from msgspec import Struct
+from msgspec.structs import replace
 from websockets.datastructures import Headers
 
 from chassis.copies import Copy
@@ -13,7 +15,7 @@ from contracts.cloudevents import Unreadable
 from contracts.reference import Station, StationRecord
 from contracts.stations import Violation
 from services.gateway import handshake
-from services.gateway.limits import Bucket, Failures
+from services.gateway.limits import Bucket, Failures, Flaps
 from services.gateway.passwords import Busy, Passwords
 
 
@@ -22,6 +24,8 @@ class Refusal(Exception):
 
     def __init__(self, status: HTTPStatus, result: str, **headers: str) -> None:
         super().__init__(result)
+        self.station: Station | None = None
+        """Whose the handshake would have been, if there is such a station."""
         self.status, self.result, self.headers = status, result, headers
 
 
@@ -42,6 +46,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     burst: float = 2000
     failures: float = 30
     """Of one address at once; it earns one per second."""
+    flap_delay: float = 5
+    """Seconds that a station waits to be let in whose connections replace one another all the time (T-64)."""
     protocol: str | None = None
     """What a station speaks that names no subprotocol and is pinned to none (T-10)."""
     hide_unknown: bool = False
@@ -58,6 +64,7 @@ class Door:
 
     def __init__(self, registry: Copy[StationRecord], policy: Policy, clock: Callable[[], float]) -> None:
         self.failures = Failures(burst=policy.failures)
+        self.flaps = Flaps()
         self._registry, self._policy, self._clock = registry, policy, clock
         self._handshakes = Bucket(policy.handshakes, policy.burst)
         self._passwords = Passwords()
@@ -88,6 +95,10 @@ class Door:
                 self.count_failure(address)
             raise
         self.failures.success(address)
+        if self.flaps.is_flapping(admission.station.id, self._clock()):
+            await asyncio.sleep(self._policy.flap_delay)
+            slowed = Violation("T-64", "its connections replace one another")
+            return replace(admission, violations=(*admission.violations, slowed))
         return admission
 
     def count_failure(self, address: str) -> None:
@@ -106,9 +117,13 @@ class Door:
         station = next((found for name in named if (found := self.registered(name)) is not None), None)
         if station is None:
             raise unauthorized() if self._policy.hide_unknown else Refusal(HTTPStatus.NOT_FOUND, "unknown_station")
-        self._check_profile(station)
-        if station.security_profile == 1:
-            violations += await self._authenticated(address, station, said)
+        try:
+            self._check_profile(station)
+            if station.security_profile == 1:
+                violations += await self._authenticated(address, station, said)
+        except Refusal as refusal:
+            refusal.station = station
+            raise
         offered = handshake.offers(headers.get_all("Sec-WebSocket-Protocol"))
         choice = handshake.choose(offered, station.protocol, otherwise=self._policy.protocol)
         return Admission(station, choice, address, (*violations, *choice.violations))

@@ -26,6 +26,7 @@ from contracts.stations import (
     TokenPresented,
     TransactionEnded,
     TransactionStarted,
+    Violation,
 )
 from contracts.stations import (
     ConnectionClosed as HasClosed,
@@ -80,6 +81,8 @@ class Home(Protocol):
 
     undecided_after: float
     patience: timedelta
+    accepted: set[StationId]
+    """The stations whose boot was accepted here, of those that may say nothing before."""
 
     def address(self, tenant: TenantId, station: StationId, /) -> Address:
         """Return where in the log the events of a station go."""
@@ -157,7 +160,9 @@ class StationConnection:
         self.is_closing = False
         self._home, self._socket = home, socket
         self._address = home.address(line.tenant, line.station)
-        self._protocol = protocol.Connection(patience=home.patience)
+        said = line.record.habits.patience_s
+        self._patience = home.patience if said is None else timedelta(seconds=said)
+        self._protocol = protocol.Connection(patience=self._patience)
         self.line = line
         self._loop = asyncio.get_running_loop()
         self._ids = minted_ids(cause)
@@ -172,6 +177,7 @@ class StationConnection:
         self._asking: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
         self._sampled: datetime | None = None
+        self._quiet_until = 0.0
         self._close_code, self._close_reason = 1006, "station"
 
     # ---- life ----
@@ -185,6 +191,7 @@ class StationConnection:
             await self.close(1012, "try again later", "unacknowledged")
             return
         self.line = msgspec.structs.replace(self.line, epoch=place.offset)
+        self._leave_alone()
         self._home.opened(self)
         try:
             await self._socket.listen(self.hear)
@@ -325,13 +332,39 @@ class StationConnection:
 
     def _called(self, call: Call, received: datetime) -> None:
         metrics_of(call.action).inc()
+        if call.action != "BootNotification" and self._is_before_boot():
+            if self.line.record.habits.before_boot == "refused":
+                unbooted = Broken(call, "SecurityError", "Boot first.")
+                self._post(v16.refused(self.line, unbooted, received), call, received)
+                return
+            noted = Violation("T-68", "its boot is not accepted")
+            call = msgspec.structs.replace(call, violations=(*call.violations, noted))
         if call.action == "Heartbeat":
             self._beat(call, received)
         else:
             report = v16.report(self.line, call, received)
             if isinstance(report, StationBooted):
                 self.line = v16.knowing(self.line, self.line.record, v16.hardware_of(report))
+                self._booted(report)
             self._post(report, call, received)
+
+    def _is_before_boot(self) -> bool:
+        """Whether the station may not speak of other things yet; one that only reconnects may (T-65, T-68)."""
+        record = self.line.record
+        return record.boot_status != "Accepted" or (
+            record.habits.before_boot == "refused" and record.id not in self._home.accepted
+        )
+
+    def _booted(self, report: StationBooted) -> None:
+        self._leave_alone()
+        if report.status != "Accepted":
+            self._home.accepted.discard(report.station)
+        elif self.line.record.habits.before_boot == "refused":
+            self._home.accepted.add(report.station)
+
+    def _leave_alone(self) -> None:
+        """From now on nothing is asked of the station for as long as it wants (T-69)."""
+        self._quiet_until = self._loop.time() + self.line.record.habits.quiet_s
 
     def _beat(self, call: Call, received: datetime) -> None:
         """A heartbeat needs no log; of those that are written down anyway, none waits for it."""
@@ -488,6 +521,8 @@ class StationConnection:
     async def _ask(self) -> None:
         """Make our calls, one after the other, until the queue is empty."""
         while True:
+            while (wait := self._quiet_until - self._loop.time()) > 0:
+                await asyncio.sleep(wait)
             for late in self._protocol.overdue(clock.now()):
                 await self._say(self._failed(late, "NotSent"))
             ask = self._protocol.next_ask(clock.now())
@@ -512,7 +547,7 @@ class StationConnection:
     async def _until_settled(self) -> None:
         assert self._settled is not None, "a call is open"
         try:
-            async with asyncio.timeout(self._home.patience.total_seconds()):
+            async with asyncio.timeout(self._patience.total_seconds()):
                 await self._settled
         except TimeoutError:
             deadline = self._protocol.deadline

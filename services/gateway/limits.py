@@ -50,15 +50,22 @@ class Flaps:
         self.within = within
         self._most, self._stations = most, stations
         self._times: dict[str, deque[float]] = {}
+        self._told: dict[str, float] = {}
 
     def replaced(self, station: str, now: float) -> int:
-        """A connection has replaced an older one. Return how often that happened lately, once that is too often."""
+        """A connection has replaced an older one. Return how often that happened lately, if that is too often and news."""
         times = self._times.pop(station, None) or deque(maxlen=10 * self._most)
         times.append(now)
         self._times[station] = times
         if len(self._times) > self._stations:
-            del self._times[next(iter(self._times))]
-        return lately if (lately := self._lately(station, now)) > self._most else 0
+            forgotten = next(iter(self._times))
+            del self._times[forgotten]
+            self._told.pop(forgotten, None)
+        lately = self._lately(station, now)
+        if lately <= self._most or now - self._told.get(station, now - self.within) < self.within:
+            return 0
+        self._told[station] = now
+        return lately
 
     def is_flapping(self, station: str, now: float) -> bool:
         """Whether that has happened too often of late."""

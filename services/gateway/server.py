@@ -7,6 +7,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -47,12 +48,19 @@ from chassis.web import PortTaken
 from contracts.event import GatewayId, StationId, TenantId, derived_id
 from contracts.gateways import CallAsked, CloseAsked, GatewayAlive, GatewayEvent, GatewayGone
 from contracts.reference import Station, StationRecord
-from contracts.stations import CallFailed, ConnectionOpened, StationEvent
+from contracts.stations import (
+    CallFailed,
+    ConnectionOpened,
+    HandshakeRefused,
+    IdentityConflictSuspected,
+    ReconnectLoopSuspected,
+    StationEvent,
+)
 from contracts.topics import ALIVE, GATEWAYS, REGISTRY, STATIONS, Topic
 from services.gateway import handshake, v16
 from services.gateway.admission import Admission, Door, Policy, Refusal, unavailable
 from services.gateway.connection import Decision, StationConnection, TooLarge
-from services.gateway.limits import Bucket, Flow
+from services.gateway.limits import Bucket, Flow, Loops
 from services.gateway.liveness import liveness_of
 from services.gateway.wire import Wire
 
@@ -63,6 +71,12 @@ ABNORMAL = 1006
 """The code of a connection that ended without a close frame of the station's."""
 TLS_HANDSHAKE = b"\x16\x03"
 """How TLS begins: a handshake record of any version."""
+SOON_S, LOOP = 120, 5
+"""A station that leaves within so many seconds, so often in a row after the same frame of ours, is in a loop (Q-14)."""
+TOLD_EVERY_S, MOST_REFUSALS = 600, 10_000
+"""A refused handshake of a known station is told so seldom for each reason, and for so many stations."""
+SHOWN = 200
+"""So much of the last frames of each connection is kept, to tell what a station dislikes (Q-14)."""
 SLICE, SLICE_S = 20, 0.1
 """Sockets are closed in slices of at least so many, so many seconds apart."""
 
@@ -90,6 +104,7 @@ class StationSocket(Wire):
     """It began as TLS does."""
     _aborted_with: int | None = None
     _looking: asyncio.TimerHandle | None = None
+    _last_heard = _last_said = b""
 
     def __init__(self, *parts: Any, edge: Edge, **how: Any) -> None:
         super().__init__(*parts, **how)
@@ -135,6 +150,19 @@ class StationSocket(Wire):
             metrics.GATEWAY_THROTTLED.inc()
         return wait
 
+    def _take(self, message: bytes) -> None:
+        self._last_heard = message[:SHOWN]
+        super()._take(message)
+
+    def say(self, frame: bytes) -> None:
+        """Send a message, if the socket is still open."""
+        self._last_said = frame[:SHOWN]
+        super().say(frame)
+
+    def last_exchange(self) -> str:
+        """Return what was said to the station last: which call, or the answer to which; empty: nothing."""
+        return named_of(self._last_heard, self._last_said)
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close it as this station can bear (Q-13)."""
         if self.record.habits.drain == "close":
@@ -152,6 +180,8 @@ class StationSocket(Wire):
         if self.state is not State.OPEN:
             return
         now, pace = self.loop.time(), self._edge.pace
+        if self._resting is not None or self._is_held:
+            self._heard_at = now  # it is we who do not listen
         look = liveness_of(self.record, pace.ping, pace.pong_within).look(now, self._heard_at, self._pinged_at)
         if look.dead:
             self._edge.silent(self)
@@ -209,6 +239,10 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self.door = Door(registry, pace, self._loop.time)
         self._told = Bucket(1, 20)
+        self._loops = Loops()
+        self._refusals: dict[tuple[StationId, str], float] = {}
+        self._mentioned = 0
+        self.accepted: set[StationId] = set()
         self._started_at = clock.now()
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
@@ -232,6 +266,8 @@ class Gateway:
             socket.admission = await self.door.admit(address_of(socket), request.path, request.headers)
         except Refusal as refusal:
             self._refused(socket, refusal.result, refusal.status)
+            if refusal.station is not None and refusal.result in {"unauthorized", "wrong_profile"}:
+                self._tell_refused(refusal.station, refusal.result, address_of(socket))
             response = socket.respond(refusal.status, f"{refusal.status.phrase}\n")
             for name, value in refusal.headers.items():
                 response.headers[name.replace("_", "-")] = value
@@ -278,6 +314,7 @@ class Gateway:
         assert admission is not None, "whoever is served was admitted"
         if admission.choice.protocol is None:
             metrics.GATEWAY_DISCONNECTS.labels(1002, "no_subprotocol").inc()
+            self._tell_refused(admission.station, "no_subprotocol", admission.address)
             await socket.close(1002, "no common subprotocol")
             return
         self._count += 1
@@ -286,8 +323,10 @@ class Gateway:
         gauge = metrics.GATEWAY_CONNECTIONS.labels(admission.choice.protocol, admission.station.security_profile)
         gauge.inc()
         self._opening.setdefault(admission.station.id, [])
+        since = self._loop.time()
         try:
             await connection.run(self._opened(admission))
+            self._left(connection, socket, since)
         finally:
             if connection.line.epoch == 0:  # it never opened
                 self._opening.pop(admission.station.id, None)
@@ -329,9 +368,52 @@ class Gateway:
         if before is not None:
             older = before if before.line.epoch < epoch else connection
             self.spawn(older.close(1001, "superseded", "superseded"))
+            self._replaced(connection)
         for event in self._opening.pop(station, []):
             self.hear(event)
         self._compare(connection)  # it may have changed meanwhile
+
+    def _replaced(self, connection: StationConnection) -> None:
+        """Notice two devices under one identity (T-64)."""
+        flaps, line = self.door.flaps, connection.line
+        if times := flaps.replaced(line.station, self._loop.time()):
+            common = self._common(line.tenant, line.station, line.epoch)
+            self._mention(IdentityConflictSuspected(**common, replacements=times, within_s=int(flaps.within)))
+
+    def _left(self, connection: StationConnection, socket: StationSocket, since: float) -> None:
+        """Notice a station that leaves again and again soon after the same frame of ours (Q-14)."""
+        line, after = connection.line, socket.last_exchange()
+        if connection.is_closing or not after or self._loop.time() - since > SOON_S:
+            self._loops.stayed(line.station)
+            return
+        times = self._loops.left(line.station, after)
+        if times % LOOP == 0:
+            common = self._common(line.tenant, line.station, line.epoch)
+            self._mention(ReconnectLoopSuspected(**common, after=after, times=times))
+
+    def _tell_refused(self, station: Station, why: str, address: str) -> None:
+        """Say of a station that is known what its handshake fails at; now and then only."""
+        now = self._loop.time()
+        if now - self._refusals.get((station.id, why), now - TOLD_EVERY_S) < TOLD_EVERY_S:
+            return
+        self._refusals.pop((station.id, why), None)
+        self._refusals[station.id, why] = now
+        if len(self._refusals) > MOST_REFUSALS:
+            del self._refusals[next(iter(self._refusals))]
+        self._mention(HandshakeRefused(**self._common(station.tenant, station.id, 0), why=why, remote_address=address))
+
+    def _common(self, tenant: TenantId, station: StationId, epoch: int) -> dict[str, Any]:
+        place = {"gateway": self.id, "reply_to": self.reply_to}
+        return {"at": clock.now(), "tenant": tenant, "station": station, "epoch": epoch, **place}
+
+    def _mention(self, event: StationEvent) -> None:
+        """Append what is worth knowing, and no harm if it is lost."""
+        self._mentioned += 1
+        self.spawn(self._append_anyhow(event, derived_id(f"{self.id}/mentioned/{self._mentioned}", "gateway", 1)))
+
+    async def _append_anyhow(self, event: StationEvent, id: str) -> None:
+        with suppress(Unavailable):
+            await self.append(event, id)
 
     def silent(self, socket: StationSocket) -> None:
         """A station that says nothing is gone: its socket is closed, and cut off if it does not answer that (T-61, T-62)."""
@@ -483,6 +565,7 @@ class Gateway:
             case CallAsked():
                 connection.ask(event, self._secrets.open)
             case CloseAsked():
+                self._replaced(connection)
                 self.spawn(connection.close(1001, "superseded", "superseded"))
             case _:
                 self._decide(connection, event)
@@ -554,6 +637,22 @@ class Gateway:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def named_of(heard: bytes, said: bytes) -> str:
+    """Return what the beginning of a frame of ours is, by its own words and those of the call that came before."""
+    found = _BEGINNING.match(said)
+    if found is None:
+        return ""
+    kind, id, action = found[1], found[2], found[3]
+    if kind == b"2":
+        return f"the call {action.decode()}" if action else "a call"
+    call = _BEGINNING.match(heard)
+    of = f"to {call[3].decode()}" if call is not None and call[2] == id and call[3] else "to an earlier call"
+    return f"the {'answer' if kind == b'3' else 'error'} {of}"
+
+
+_BEGINNING = re.compile(rb'\[\s*"?([234])"?\s*,\s*("[^"]*"|[^,]*)\s*,\s*(?:"(\w{1,64})")?')
 
 
 def address_of(socket: ServerConnection) -> str:

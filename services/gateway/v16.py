@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from chassis.secrets import Secrets, fold, mask
 from contracts.authorizations import TokenInfo, TokenStatus
 from contracts.event import GatewayId, Sealed, StationId, TenantId, TokenId, TransactionId
-from contracts.gateways import AuthorizeAnswered, CallAsked, StartAnswered, StartCharging, StopAnswered
+from contracts.gateways import AuthorizeAnswered, CallAsked, StartAnswered, StartCharging, StopAnswered, Trigger
 from contracts.reference import Station
 from contracts.stations import (
     CallAnswered,
@@ -905,6 +905,12 @@ class RemoteStopTransaction(Struct, frozen=True, rename="camel"):
     transaction_id: int
 
 
+class TriggerMessage(Struct, frozen=True, rename="camel"):
+    """OCPP 1.6 §6.51."""
+
+    requested_message: str
+
+
 class CannotAsk(Exception):
     """A call that OCPP 1.6 has no words for. The message says why."""
 
@@ -918,6 +924,9 @@ def ask(line: Line, asked: CallAsked, open_sealed: Callable[[Sealed], str]) -> A
             raise CannotAsk("an id tag has 1 to 20 characters")
         start, shown = RemoteStartTransaction(uid, connector), RemoteStartTransaction("***", connector)
         return _ask(asked, "RemoteStartTransaction", start, shown, secret=uid)
+    if isinstance(call, Trigger):
+        trigger = TriggerMessage(call.message)
+        return _ask(asked, "TriggerMessage", trigger, trigger)
     given = call.transaction
     if not re.fullmatch(r"-?[0-9]{1,10}", given) or abs(int(given)) >= 1 << 31:
         raise CannotAsk("a transaction id is a 32-bit integer")
@@ -948,11 +957,11 @@ def connector_of(line: Line, evse: int | None, connector: int | None) -> int | U
     return evse
 
 
-AnswerWord = Literal["Accepted", "Rejected"]
+AnswerWord = Literal["Accepted", "Rejected", "NotImplemented"]
 
 
 class StatusAnswer(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What both actions so far are answered (OCPP 1.6 §6.34, §6.36)."""
+    """What all actions so far are answered (OCPP 1.6 §6.34, §6.36, §6.52)."""
 
     status: Annotated[AnswerWord, Meta(extra={"rule": "C-045"})] | None
 
@@ -961,7 +970,7 @@ _ANSWER = normalise.Reader(StatusAnswer)
 
 
 def outcome(line: Line, answered: Answered, now: datetime) -> CallAnswered | CallFailed:
-    """Return what the answer to our call says. Both actions so far answer Accepted or Rejected."""
+    """Return what the answer to our call says: Accepted or Rejected, and only of TriggerMessage also NotImplemented."""
     common: dict[str, Any] = {
         "at": now,
         "tenant": line.tenant,
@@ -975,6 +984,9 @@ def outcome(line: Line, answered: Answered, now: datetime) -> CallAnswered | Cal
     }
     said, noted = _ANSWER.read(answered.payload)
     common["violations"] = (*answered.violations, *noted)
-    if said.status is None or said.status not in get_args(AnswerWord):
+    words = [
+        word for word in get_args(AnswerWord) if word != "NotImplemented" or answered.ask.action == "TriggerMessage"
+    ]
+    if said.status not in words:
         return CallFailed(**common, reason="Invalid", description="the answer is neither Accepted nor Rejected")
-    return CallAnswered(**common, status=said.status)
+    return CallAnswered(**common, status=str(said.status))

@@ -7,7 +7,15 @@ from msgspec.structs import replace
 from contracts.event import OfStation
 from contracts.gateways import CloseAsked, GatewayAlive
 from contracts.operations import CommandFailed, StationConnected, StationDisconnected, StationRecovered
-from contracts.stations import CallFailed, ConnectionClosed, ConnectionOpened, Report
+from contracts.stations import (
+    CallFailed,
+    ConnectionClosed,
+    ConnectionOpened,
+    HandshakeRefused,
+    IdentityConflictSuspected,
+    ReconnectLoopSuspected,
+    Report,
+)
 from services.operations.station import Known, Lost, Never, Offline, Online, Outcome, Sent, Signs, Waiting, Watched
 
 SILENCE = timedelta(seconds=20)
@@ -56,6 +64,8 @@ def recovered(known: Known, report: Report, heard_at: datetime) -> list[Outcome]
     """Return that a connection taken for lost speaks again, if it has spoken since."""
     match known.connection, report:
         case _, ConnectionOpened() | ConnectionClosed() | CallFailed():
+            return []
+        case _, HandshakeRefused() | IdentityConflictSuspected() | ReconnectLoopSuspected():
             return []
         case Lost(epoch=epoch, at=lost_at), _ if report.epoch == epoch and heard_at > lost_at:
             return [StationRecovered(at=heard_at, tenant=known.tenant, station=known.station, epoch=epoch)]

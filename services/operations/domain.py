@@ -6,6 +6,7 @@ from functools import reduce
 from contracts.event import Message, OfStation
 from contracts.gateways import CallAsked, CloseAsked
 from contracts.operations import (
+    BootAskedFor,
     ConnectorStatusChanged,
     InventoryReported,
     StationConnected,
@@ -14,6 +15,7 @@ from contracts.operations import (
 )
 from contracts.sessions import SessionCorrected, SessionEnded, SessionEvent, SessionStarted
 from contracts.stations import (
+    Call,
     CallAnswered,
     CallFailed,
     CallSent,
@@ -33,7 +35,7 @@ initial: State = Unheard()
 
 
 def decide(state: State, message: Message[Heard]) -> list[Outcome]:
-    """Return what `message` causes. Heartbeats and meter readings cause nothing."""
+    """Return what `message` causes. Heartbeats and meter readings cause nothing once the station has booted."""
     event, heard_at = message.event, message.recorded_at
     if isinstance(event, Watched):
         return passed(state, event, heard_at)
@@ -47,7 +49,7 @@ def decide(state: State, message: Message[Heard]) -> list[Outcome]:
         case StationBooted():
             caused = reports.booted(known, event)
         case ConnectorStatusReported():
-            caused = reports.status(known, event, heard_at)
+            caused = [*reports.status(known, event, heard_at), *reports.unbooted(known, event, message)]
         case Considered():
             caused = commands.issued(known, event)
         case CallSent():
@@ -56,6 +58,8 @@ def decide(state: State, message: Message[Heard]) -> list[Outcome]:
             caused = commands.answered(known, event)
         case CallFailed():
             caused = commands.failed(known, event, heard_at)
+        case Call():
+            caused = reports.unbooted(known, event, message)
         case SessionStarted():
             caused = commands.began(known, event, heard_at)
         case SessionEnded() | SessionCorrected():
@@ -82,7 +86,7 @@ def evolve(state: State, event: Outcome) -> State:
     match event:
         case StationConnected() | StationDisconnected() | StationRecovered():
             return connections.evolve(known, event)
-        case InventoryReported() | ConnectorStatusChanged():
+        case InventoryReported() | BootAskedFor() | ConnectorStatusChanged():
             return reports.evolve(known, event)
         case _:
             return commands.evolve(known, event)

@@ -1,12 +1,15 @@
 """What a station says of itself: its hardware, and the status of its connectors."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from msgspec.structs import replace
 
-from contracts.operations import ConnectorStatusChanged, InventoryReported
-from contracts.stations import ConnectorStatusReported, StationBooted
-from services.operations.station import Boot, Connector, Known, Outcome
+from contracts.event import CommandId, Message, derived_id
+from contracts.gateways import CallAsked, Trigger
+from contracts.operations import BootAskedFor, ConnectorStatusChanged, InventoryReported
+from contracts.stations import Call, CallRefused, ConnectorStatusReported, StationBooted
+from services.operations.station import Boot, Connector, Known, Online, Outcome
 
 SINCE = datetime(2015, 1, 1, tzinfo=UTC)
 """No status is older: such a clock has not been set."""
@@ -14,6 +17,8 @@ AHEAD = timedelta(minutes=5)
 """A clock that is further ahead of ours says nothing (Q-100, Q-102)."""
 MOST_CONNECTORS = 64
 """A station with more is not followed beyond them."""
+WORTH_ASKING = timedelta(minutes=15)
+"""So long a station is asked who it is, if it wants to be left alone at first (T-69)."""
 LONGEST = 50
 """So many characters of what a station says are compared and kept (OCPP 1.6 allows no more)."""
 
@@ -83,8 +88,33 @@ def moment(report: ConnectorStatusReported, heard_at: datetime) -> tuple[datetim
     return min(report.at, heard_at), False
 
 
-def evolve(known: Known, event: InventoryReported | ConnectorStatusChanged) -> Known:
+def unbooted(known: Known, said: Call, message: Message[Any]) -> list[Outcome]:
+    """Return what follows if a station speaks that has never booted: it counts as accepted, and is asked once who it is.
+
+    A station that only reconnects needs not boot again, and may not be asked to (T-65, T-68).
+    """
+    connection = known.connection
+    if known.boot is not None or known.boot_asked or isinstance(said, CallRefused):
+        return []
+    if not isinstance(connection, Online) or said.epoch != connection.epoch:
+        return []
+    here: dict[str, Any] = {"at": message.recorded_at, "tenant": known.tenant, "station": known.station}
+    asked = CallAsked(
+        **here,
+        gateway=connection.gateway,
+        reply_to=connection.reply_to,
+        epoch=connection.epoch,
+        command=CommandId(derived_id(message.id, "operations", "boot")),
+        call=Trigger("BootNotification"),
+        expires_at=message.recorded_at + WORTH_ASKING,
+    )
+    return [BootAskedFor(**here, epoch=connection.epoch), asked]
+
+
+def evolve(known: Known, event: InventoryReported | BootAskedFor | ConnectorStatusChanged) -> Known:
     """Return the station after it has said something of itself."""
+    if isinstance(event, BootAskedFor):
+        return replace(known, boot_asked=True)
     if isinstance(event, InventoryReported):
         return replace(known, boot=boot(known.boot, event))
     before = connector_of(known, event.evse, event.connector)

@@ -120,6 +120,8 @@ class Known(Struct, frozen=True, tag=True, omit_defaults=True):
     station: StationId
     connection: Connection = Never()
     boot: Boot | None = None
+    boot_asked: bool = False
+    """It has been asked who it is, because it never said so by itself."""
     connectors: tuple[Connector, ...] = ()
     commands: tuple[Command, ...] = ()
     past: tuple[CommandId, ...] = ()

@@ -6,6 +6,7 @@ still repeats: 512 are three months at six a day, and take 25 KiB of the state's
 """
 
 import struct
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import NamedTuple, get_args
@@ -71,6 +72,21 @@ def add(past: bytes, said: bytes, session: SessionId, transaction: TransactionId
     """Return `past` with one more start, and without the oldest that are too many."""
     row = ROW.pack(said, UUID(session).bytes, _number(transaction), 0)
     return (past + row)[-KEPT * ROW.size :]
+
+
+def blocks(past: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the rows in blocks of about 16, to be kept apart (`Stream.apart`).
+
+    A block begins where a row's own bytes say so: wherever rows come or go, all other blocks stay as they are.
+    """
+    begin, name, names = 0, "first", {"first"}
+    for at in _rows(past)[1:]:
+        here = past[at : at + 4].hex()
+        if past[at] % 16 == 0 and here not in names:
+            yield name, past[begin:at]
+            begin, name = at, here
+            names.add(here)
+    yield name, past[begin:]
 
 
 def tell(past: bytes, session: SessionId, status: TokenStatus) -> bytes:

@@ -227,6 +227,12 @@ class Station(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
 State = Station
 
 
+def blocks(closed: tuple[Closed, ...]) -> Iterator[tuple[str, tuple[Closed, ...]]]:
+    """Yield sessions that are over one by one, to be kept apart (`Stream.apart`): each is there once."""
+    for session in closed:
+        yield session.id, (session,)
+
+
 def is_name(transaction: TransactionId) -> bool:
     """Return whether an id names anything: 0 and -1 stand for none, and nobody was given one that long."""
     return transaction not in {"", "0"} and not transaction.startswith("-") and len(transaction) <= LONGEST_TRANSACTION

@@ -31,7 +31,7 @@ from contracts.topics import (
     SITES,
     STATIONS,
 )
-from services.sessions import domain, ghosts, state
+from services.sessions import domain, ghosts, past, state
 from services.sessions.heard import Heard
 
 LATE = timedelta(seconds=120)
@@ -49,6 +49,7 @@ def build(_: Settings) -> Stream:
         answers=(GATEWAYS,),
         copies=(Whole(REGISTRY), Whole(SITES)),
         regard=regard,
+        apart={"closed": state.blocks, "reports": None, "past": past.blocks},
         deadline=deadline,
         hears=(
             TransactionStarted,

@@ -25,6 +25,7 @@ from contracts.bills import (
     TariffMissing,
 )
 from contracts.operations import (
+    BootAskedFor,
     CommandAccepted,
     CommandExpired,
     CommandFailed,
@@ -195,7 +196,7 @@ BLANK: dict[str, Row] = {
 def operations(event: Said, mark: Mark) -> Iterator[Operation]:
     """Yield what becomes of rows by `event`."""
     match event:
-        case AnswerOwed() | DecisionHeardEarly() | TokenDecided() | EnergyUnattributed():
+        case AnswerOwed() | DecisionHeardEarly() | TokenDecided() | BootAskedFor() | EnergyUnattributed():
             return
         case (
             TariffBound()

@@ -410,6 +410,72 @@ def _mended(message: Any) -> Any:
     return msgspec.structs.replace(message, event=msgspec.structs.replace(message.event, message_id="1"))
 
 
+async def test_a_replay_that_would_make_a_state_too_large_leaves_its_key_parked(
+    settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await say(log, toy.read("A"), "a1")
+    await say(log, toy.read("A", "bad"), "a2")
+    async with running(toy.stream(), settings):
+        await until(lambda: _parked(settings, 1))
+    broken = toy.decide
+
+    def worse(state: toy.State, message: Any) -> Any:
+        event = message.event
+        huge = msgspec.structs.replace(event, message_id="huge") if event.message_id == "bad" else event
+        return broken(state, msgspec.structs.replace(message, event=huge))
+
+    monkeypatch.setattr(toy, "decide", worse)
+    async with running(toy.stream(), settings):
+        ((key, (partition, _)),) = (await dead_letters.parked_keys(settings, "sessions")).items()
+        await dead_letters.replay(settings, "sessions", key, partition)
+        await until(lambda: _is_parked_for(settings, "StateTooLarge"))
+        await say(log, toy.read("B"), "b1")
+        await until(counted(settings, {"B": [1]}))
+    assert (await counts(settings))["A"] == [1]
+
+
+async def _is_parked_for(settings: Settings, why: str) -> bool:
+    return all(why in parked.error for _, parked in (await dead_letters.parked_keys(settings, "sessions")).values())
+
+
+def in_parts() -> Stream:
+    return Stream(**{**_fields(toy.stream()), "apart": {"reminder": None, "ballast": None}})
+
+
+async def test_a_state_in_parts_is_restored_and_only_what_changes_is_written(settings: Settings, log: Log) -> None:
+    async with running(in_parts(), settings):
+        await say(log, toy.read("slow"), "s1")
+        await until(counted(settings, {"slow": [1, 1001]}))
+        await say(log, toy.read("A"), "a1")
+        await until(counted(settings, {"A": [1]}))
+    async with running(in_parts(), settings):
+        await say(log, toy.read("slow"), "s2")
+        await say(log, toy.read("A"), "a2")
+        await until(counted(settings, {"slow": [1, 1001, 1002], "A": [1, 2]}))
+    states = [(r.key, r.value is None) for r in await everything(settings, "sessions.state") if r.key != b"~offsets"]
+    assert sorted(states) == [
+        *[(b"acme/A", False)] * 2,
+        *[(b"acme/slow", False)] * 3,
+        (b"~part/reminder/acme/slow", False),
+        (b"~part/reminder/acme/slow", True),
+    ]
+
+
+async def test_a_state_with_an_unreadable_part_is_folded_anew_and_written_whole(settings: Settings, log: Log) -> None:
+    async with running(in_parts(), settings):
+        await say(log, toy.read("slow", at=clock.now() - timedelta(minutes=1)), "s1")
+        await until(counted(settings, {"slow": [1]}))
+    (part,) = [r for r in await everything(settings, "sessions.state") if r.key == b"~part/reminder/acme/slow"]
+    await raw_send(settings, "sessions.state", b"{", key=part.key, partition=part.partition)
+    async with running(in_parts(), settings):
+        await say(log, toy.read("slow", at=clock.now() - timedelta(hours=2)), "s2")
+        await until(counted(settings, {"slow": [1, 2]}))
+    assert (await counts(settings))["slow"][:2] == [1, 2]
+    again = [r.value for r in await everything(settings, "sessions.state") if r.key == part.key]
+    assert again[:2] == [part.value, b"{"]
+    assert again[2] not in {b"{", None}
+
+
 async def test_a_request_to_replay_is_not_heard_again_after_a_restart(
     settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ class House:
     patience = timedelta(seconds=30)
 
     def __init__(self, *, away: tuple[type, ...] = ()) -> None:
+        self.accepted: set[StationId] = set()
         self.events: list[StationEvent] = []
         self.ids: list[str] = []
         self.later: list[StationEvent] = []

@@ -22,6 +22,7 @@ from contracts.gateways import (
     StartCharging,
     StopAnswered,
     StopCharging,
+    Trigger,
 )
 from contracts.reference import Connector, Evse, Habits
 from contracts.stations import (
@@ -672,6 +673,29 @@ def test_an_answer_that_is_none_fails_our_call(payload: bytes) -> None:
     said = v16.outcome(LINE, Answered(asked(StopCharging(TransactionId("7"))), payload, Frame("[3]")), NOON)
     assert isinstance(said, CallFailed)
     assert said.reason == "Invalid"
+
+
+@pytest.mark.covers("T-65", "Q-117")
+def test_a_station_is_asked_to_boot() -> None:
+    ask = asked(Trigger("BootNotification"))
+    assert valid("TriggerMessage", msgspec.json.encode(msgspec.json.decode(ask.frame)[3])) == {
+        "requestedMessage": "BootNotification"
+    }
+    assert ask.shown == ask.frame
+
+
+@pytest.mark.parametrize(("call", "status"), [(Trigger(), "NotImplemented"), (Trigger(), "Rejected")])
+def test_a_trigger_may_be_not_implemented(call: Trigger, status: str) -> None:
+    ask = asked(call)
+    answer = v16.outcome(LINE, Answered(ask, b'{"status":"%b"}' % status.encode(), Frame("[]")), NOON)
+    assert isinstance(answer, CallAnswered)
+    assert answer.status == status
+
+
+def test_a_start_may_not_be_not_implemented() -> None:
+    ask = asked(StopCharging(TransactionId("7")))
+    answered = Answered(ask, b'{"status":"NotImplemented"}', Frame("[]"))
+    assert isinstance(v16.outcome(LINE, answered, NOON), CallFailed)
 
 
 # ---- the security extension ----

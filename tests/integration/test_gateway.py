@@ -20,7 +20,7 @@ from ocpp.v16 import ChargePoint, call, call_result
 from ocpp.v16.enums import Action, AuthorizationStatus, RegistrationStatus, RemoteStartStopStatus
 from prometheus_client import REGISTRY as METRICS
 from structlog.testing import capture_logs
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chassis.kafka import TopicPartition, create_topics, full, plain_consumer
 from chassis.secrets import Secrets
@@ -48,8 +48,11 @@ from contracts.stations import (
     ConnectionOpened,
     ConnectorStatusReported,
     FrameUnread,
+    HandshakeRefused,
     HeartbeatReceived,
+    IdentityConflictSuspected,
     MetersRead,
+    ReconnectLoopSuspected,
     StationBooted,
     TokenPresented,
     TransactionEnded,
@@ -57,6 +60,7 @@ from contracts.stations import (
 )
 from contracts.stations import ConnectionClosed as HasClosed
 from contracts.topics import ALIVE, REGISTRY, STATIONS
+from services.gateway.server import named_of
 from tests.gateway.stage import (
     ACME,
     CLOSE,
@@ -1034,6 +1038,126 @@ async def drained_when(at: Stage, acknowledged: list[str], number: int) -> None:
     """Drain the gateway when so many things have been acknowledged."""
     await at.until(lambda: len(acknowledged) >= number)
     await at.gateway.drain()
+
+
+@pytest.mark.covers("T-64", "C-023")
+async def test_two_devices_under_one_identity_are_noticed_and_slowed_but_never_banned(settings: Settings) -> None:
+    async with stage(settings, flap_delay=0.1) as at:
+        socket, opened = await at.connected()
+        for number in range(2, 13):
+            socket = await at.connect(opened.station)
+            await at.said(ConnectionOpened, opened.station, number)
+        suspected = await at.said(IdentityConflictSuspected, opened.station)
+        assert (suspected.replacements, suspected.within_s) == (11, 60)
+        socket = await at.connect(opened.station)
+        assert rules(await at.said(ConnectionOpened, opened.station, 13)) == ["T-64"]
+        assert (await exchange(socket, BOOT))[2]["status"] == "Accepted"
+        assert at.count(IdentityConflictSuspected, opened.station) == 1
+        await socket.close()
+
+
+@pytest.mark.covers("Q-14")
+async def test_a_station_that_leaves_again_and_again_after_the_same_answer_is_noticed(at: Stage) -> None:
+    identity = some_identity()
+    await at.register(station(identity))
+    for number in range(1, 6):
+        socket = await at.connect(identity)
+        await exchange(socket, BOOT)
+        socket.transport.abort()
+        await at.said(HasClosed, identity, number)
+    suspected = await at.said(ReconnectLoopSuspected, identity)
+    assert (suspected.after, suspected.times) == ("the answer to BootNotification", 5)
+
+
+@pytest.mark.parametrize(
+    ("heard", "said", "name"),
+    [
+        (b'[2,"1","BootNotification",{', b'[3,"1",{', "the answer to BootNotification"),
+        (b'[2,17,"Authorize",{', b'[4,17,"ProtocolError"', "the error to Authorize"),
+        (b'[2,"2","Heartbeat",{}]', b'[3,"1",{', "the answer to an earlier call"),
+        (b'[2,"2","Heartbeat",{}]', b'[2,"u-1","Reset",{', "the call Reset"),
+        (b"", b"", ""),
+    ],
+)
+async def test_what_was_said_last_has_a_name(heard: bytes, said: bytes, name: str) -> None:
+    assert named_of(heard, said) == name
+
+
+@pytest.mark.covers("T-22", "T-20", "T-09")
+@pytest.mark.parametrize(
+    ("fields", "how", "why"),
+    [
+        ({}, {"password": b"wrong"}, "unauthorized"),
+        ({"security_profile": 2}, {}, "wrong_profile"),
+        ({}, {"subprotocols": ["ocpp0.1"]}, "no_subprotocol"),
+    ],
+)
+async def test_what_a_known_station_fails_at_is_told_now_and_then(
+    at: Stage, fields: dict[str, Any], how: dict[str, Any], why: str
+) -> None:
+    identity = some_identity()
+    await at.register(station(identity, **fields))
+    for _ in range(2):
+        with suppress(InvalidStatus):
+            await closed(await at.connect(identity, **how))
+    told = await at.said(HandshakeRefused, identity)
+    assert (told.why, told.remote_address) == (why, "127.0.0.1")
+    other, _ = await at.connected()
+    await exchange(other, BOOT)
+    assert at.count(HandshakeRefused, identity) == 1
+    await other.close()
+
+
+@pytest.mark.covers("T-68", "C-047", "Q-46")
+async def test_what_comes_before_an_accepted_boot_is_heard_with_a_violation(at: Stage) -> None:
+    socket, opened = await at.connected(boot_status="Pending")
+    assert (await exchange(socket, STATUS % 1))[:2] == [3, "1"]
+    assert "T-68" in rules(await at.said(ConnectorStatusReported, opened.station))
+    await socket.close()
+
+
+@pytest.mark.covers("T-65", "T-68", "C-047")
+async def test_what_comes_before_an_accepted_boot_is_refused_if_the_directory_says_so(at: Stage) -> None:
+    strict = Habits(before_boot="refused")
+    socket, opened = await at.connected(habits=strict)
+    for frame in (start_call("s"), HEARTBEAT, STATUS % 1):
+        assert (await exchange(socket, frame))[2] == "SecurityError"
+    assert (await exchange(socket, BOOT))[2]["status"] == "Accepted"
+    assert (await exchange(socket, STATUS % 2))[:2] == [3, "2"]
+    await socket.close()
+    again = await at.connect(opened.station)
+    assert (await exchange(again, STATUS % 3))[:2] == [3, "3"], "who only reconnects needs not boot again"
+    await again.close()
+    waiting, _ = await at.connected(habits=strict, boot_status="Pending")
+    assert (await exchange(waiting, BOOT))[2]["status"] == "Pending"
+    assert (await exchange(waiting, HEARTBEAT))[2] == "SecurityError"
+    await waiting.close()
+
+
+@pytest.mark.covers("T-69", "Q-19")
+async def test_a_shy_station_is_asked_nothing_at_first(at: Stage) -> None:
+    socket, opened = await at.connected(habits=Habits(quiet_s=1))
+    await at.tell(asked(at, opened, STOP_7))
+    await at.tell(AuthorizeAnswered(**at.reply(opened, message_id='"x"', info=TokenInfo("Accepted"))))
+    assert (await exchange(socket, BOOT))[0] == 3, "its boot is answered first"
+    assert at.count(CallSent, opened.station) == 0
+    assert (await answer(socket))[2] == "RemoteStopTransaction"
+    await socket.close()
+
+
+@pytest.mark.covers("T-43", "T-44")
+async def test_how_long_a_station_may_take_to_answer_is_a_matter_of_its_habits(settings: Settings) -> None:
+    async with stage(settings, patience=0.2) as at:
+        slow, opened = await at.connected(habits=Habits(patience_s=60))
+        quick, other = await at.connected()
+        await at.tell(asked(at, opened, STOP_7))
+        await at.tell(asked(at, other, STOP_7))
+        assert (await at.said(CallFailed, other.station)).reason == "TimedOut"
+        _, id, _, _ = await answer(slow)
+        await slow.send(f'[3,"{id}",{{"status":"Accepted"}}]')
+        assert not (await at.said(CallAnswered, opened.station)).late
+        await slow.close()
+        await quick.close()
 
 
 # ---- the process ----

@@ -74,7 +74,7 @@ def shown(result: Result) -> str:
 async def test_todays_rules_make_of_a_busy_log_what_was_made_of_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with stage(settings, undecided_after=0.05) as at:
+    async with stage(settings, undecided_after=0.05, frames_per_s=0) as at:
         await busy_hour(at)
         written = len(at.heard)
         same = await retranslated(settings, most=5)

@@ -14,6 +14,7 @@ from tests.operations.said import (
     disconnected,
     expired,
     heartbeat,
+    inventory,
     lost,
     opened,
     queued,
@@ -130,7 +131,7 @@ def test_a_lost_connection_that_speaks_has_recovered() -> None:
 
 
 def test_a_recovered_connection_needs_no_second_recovery() -> None:
-    history = connected(1), lost(1, at=60), recovered(1, at=61)
+    history = inventory(), connected(1), lost(1, at=60), recovered(1, at=61)
     assert given(domain, *history).when(heartbeat(1, at=62)) == []
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chassis.decider import step
 from contracts.event import CommandId, Message, SessionId
-from contracts.gateways import CallAsked, CloseAsked
+from contracts.gateways import CallAsked, CloseAsked, Trigger
 from contracts.operations import CommandQueued, CommandRequested
 from contracts.sessions import SessionPresumedEnded
 from contracts.stations import MetersRead
@@ -58,8 +58,8 @@ from tests.operations.said import (
 
 def test_heartbeats_and_meter_readings_change_nothing() -> None:
     readings = heard(MetersRead(at=NOON, **on(1), frame=FRAME, message_id='"1"', evse=1, connector=1))
-    assert given(domain, connected(1)).when(heartbeat(1)) == []
-    assert given(domain, connected(1)).when(readings) == []
+    assert given(domain, inventory(), connected(1)).when(heartbeat(1)) == []
+    assert given(domain, inventory(), connected(1)).when(readings) == []
 
 
 def test_a_presumed_end_of_a_session_fulfils_no_stop() -> None:
@@ -164,10 +164,20 @@ def test_hearing_everything_twice_changes_nothing(heard: list[Message[Any]]) -> 
         assert [event for event in events if not isinstance(event, CloseAsked)] == []
 
 
+def is_trigger(event: object) -> bool:
+    """Whether it asks a station who it is, which no command does."""
+    return isinstance(event, CallAsked) and isinstance(event.call, Trigger)
+
+
+@given_any(st.lists(messages, max_size=60))
+def test_a_station_is_asked_who_it_is_at_most_once(heard: list[Message[Any]]) -> None:
+    assert sum(is_trigger(event) for event in heard_in_turn(*heard, *heard)) <= 1
+
+
 @settings(max_examples=200)
 @given_any(st.lists(messages, max_size=60))
 def test_a_command_is_asked_at_most_once_in_whatever_order_things_are_heard(heard: list[Message[Any]]) -> None:
-    events = heard_in_turn(*heard, *heard)
+    events = [event for event in heard_in_turn(*heard, *heard) if not is_trigger(event)]
     assert all(count == 1 for count in commands_of(events, CallAsked).values())
     assert commands_of(events, CallAsked) == commands_of(events, CommandQueued)
     assert all(count == 1 for count in commands_of(events, CommandRequested).values())

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -6,10 +6,14 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 
 from chassis.decider import step
+from contracts.event import CommandId, derived_id
+from contracts.gateways import CallAsked, Trigger
+from contracts.operations import BootAskedFor
+from contracts.stations import CallRefused, Frame
 from services.operations import domain, reports
 from services.operations.station import Known, State
 from tests.given import given
-from tests.operations.said import NOON, booted, inventory, says, status
+from tests.operations.said import HERE, NOON, booted, connected, heard, heartbeat, inventory, on, says, status
 
 
 def test_a_boot_says_what_a_station_is() -> None:
@@ -159,3 +163,48 @@ def test_the_newest_status_wins_in_whatever_order_they_arrive(order: list[int]) 
         state, _ = step(domain, state, says(f"Status {n}", at=n, heard_at=100))
     assert isinstance(state, Known)
     assert [connector.status for connector in state.connectors] == ["Status 5"]
+
+
+def boot_asked(epoch: int = 1) -> tuple[BootAskedFor, CallAsked]:
+    """What a station is asked that has never booted and speaks."""
+    asked = CallAsked(
+        at=NOON,
+        **on(epoch),
+        command=CommandId(derived_id("ce", "operations", "boot")),
+        call=Trigger("BootNotification"),
+        expires_at=NOON + timedelta(minutes=15),
+    )
+    return BootAskedFor(at=NOON, **HERE, epoch=epoch), asked
+
+
+@pytest.mark.covers("T-65", "T-68", "Q-44", "Q-46", "C-047")
+def test_a_station_that_speaks_and_has_never_booted_is_asked_once_who_it_is() -> None:
+    event, asked = boot_asked()
+    assert given(domain, connected(1)).when(heartbeat(1)) == [event, asked]
+    assert given(domain, connected(1), event).when(heartbeat(1)) == []
+    assert given(domain, connected(1), event, connected(2)).when(heartbeat(2)) == [], "nor on its next connection"
+
+
+@pytest.mark.covers("T-65", "T-68", "Q-44")
+def test_its_status_is_heard_all_the_same() -> None:
+    event, asked = boot_asked()
+    assert given(domain, connected(1)).when(says("Available"))[1:] == [event, asked]
+
+
+@pytest.mark.covers("T-65", "Q-45")
+def test_a_station_that_reconnects_needs_not_boot_again() -> None:
+    assert given(domain, inventory(), connected(2)).when(heartbeat(2)) == []
+
+
+@pytest.mark.covers("T-63", "T-65")
+def test_what_is_heard_of_an_old_connection_or_was_refused_asks_nothing() -> None:
+    assert given(domain, connected(2)).when(heartbeat(1)) == []
+    refused = CallRefused(
+        at=NOON, **on(1), frame=Frame("[]"), message_id='"1"', action="X", code="NotImplemented", description=""
+    )
+    assert given(domain, connected(1)).when(heard(refused)) == []
+
+
+@pytest.mark.covers("T-65")
+def test_a_boot_asks_for_no_boot() -> None:
+    assert given(domain, connected(1)).when(booted(epoch=1)) == [inventory(epoch=1)]

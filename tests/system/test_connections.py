@@ -125,6 +125,7 @@ async def test_c_024_a_gateway_dies_in_the_middle_of_a_session(yard: Yard) -> No
     here, there = yard.network.urls
     station, token = await yard.registered(), await yard.token()
     await arrived(station, there)
+    await boot(station)
     transaction = await start(station, token.uid, ago(minutes=9), meter=0)
     session = await yard.session(station, state="charging")
     command = await yard.rest.delete(f"/v1/sessions/{session['id']}/charging")
