@@ -279,7 +279,7 @@ def _closed(state: Station, session: Closed) -> Station:
     if len(ended) > ENDED:
         closed = tuple(other for other in closed if other is not ended[0])
     still_open = tuple(other for other in state.open if other.id != session.id)
-    return replace(state, open=still_open, closed=closed[-CLOSED:])
+    return replace(state, open=still_open, closed=closed[-CLOSED:], marks=state.marks if still_open else b"")
 
 
 def _with(state: Station, id: SessionId, **changes: object) -> Station:

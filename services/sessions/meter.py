@@ -116,10 +116,12 @@ def known(meter_wh: int | None) -> int | None:
 
 
 def limit_wh(max_w: int | None, seconds: float | None) -> int:
-    """Return more than a connector can have delivered in that time (X-45)."""
+    """Return more than a connector can have delivered in that time (X-45); where nobody says what it can, much more."""
     if seconds is None or seconds <= 0:
         return CERTAIN_WH
-    return (max_w or MOST_W) * int(seconds) * 12 // 36_000 + 2000
+    if max_w is None:
+        return max(CERTAIN_WH, MOST_W * int(seconds) * 12 // 36_000)
+    return max_w * int(seconds) * 12 // 36_000 + 2000
 
 
 def wrapped(before_wh: int, after_wh: int) -> int | None:

@@ -25,8 +25,8 @@ WAITING = 16
 """Answers that are owed, and decisions that came early."""
 FRAMES = 64
 """The latest `MetersRead`, as digests of 8 bytes, so that one said again is not taken twice."""
-MARKS = 256
-"""The latest samples of sessions, as marks of 4 bytes, so that a stop that says them again is told from one that says more."""
+MARKS = 128
+"""The latest samples of sessions that go on, as marks of 4 bytes, so that a stop that says them again is told from one that says more."""
 NAMES = 4
 """Former transaction ids of a session."""
 LONGEST_MESSAGE_ID = 255

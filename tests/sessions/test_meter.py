@@ -44,6 +44,24 @@ def test_a_register_that_falls_by_a_few_watt_hours_has_not_fallen() -> None:
     assert ended(metered(1000, 1000), 995, HOUR) == Energy(995, 0, "register")
 
 
+@pytest.mark.covers("Q-97")
+def test_a_stop_ten_watt_hours_below_its_start_went_back() -> None:
+    assert ended(metered(1000), 991, HOUR) == Energy(991, 0, "register")
+    assert ended(metered(1000), 990, HOUR).flags == ("meter_went_back", "review")
+
+
+def test_what_was_told_in_former_times_is_what_the_registers_say() -> None:
+    assert [Meter(start_wh=1000).told, Meter(register_wh=1500).told, Meter().told] == [None, None, None]
+    assert Meter(start_wh=1000, register_wh=1500).told == 500
+    assert Meter(start_wh=1000, register_wh=1500, told_wh=7).told == 7
+    assert Meter(start_wh=1000, register_wh=1500, read_ms=1).told is None
+
+
+def test_a_power_lasts_until_the_next_sample_but_a_quarter_of_an_hour_at_most() -> None:
+    far_apart = [reading(power("3600"), minutes=minutes) for minutes in (0, 10, 60)]
+    assert watched(Meter(), far_apart, NOON).power_ws == 3600 * (600 + 900)
+
+
 @pytest.mark.covers("X-45", "Q-80", "C-062")
 def test_a_register_that_begins_anew_counts_by_its_rises() -> None:
     meter = metered(1000, 1500, 2000, 0, 500)
@@ -116,7 +134,7 @@ def test_a_start_of_0_with_lifetime_samples_is_a_placeholder() -> None:
 
 @pytest.mark.covers("X-46")
 def test_what_is_too_much_depends_on_the_connector_and_the_time() -> None:
-    assert limit_wh(None, 3600) == 1_202_000
+    assert (limit_wh(None, 3600), limit_wh(None, 60)) == (1_200_000, 200_000)
     assert limit_wh(22_000, 3600) == 28_400
     assert limit_wh(22_000, 0) == limit_wh(22_000, -5) == limit_wh(None, None) == 200_000
     assert metered(0, 50_000, max_w=22_000).meter_flags == ("meter_start_placeholder",)
@@ -238,6 +256,8 @@ def test_kwh_that_are_called_wh_are_flagged_and_left_as_they_are() -> None:
     assert ended(watched(metered(1000), drawn, NOON), 8000, HOUR).flags == ()
     samples_thousandfold = ended(metered(0, 7_000, 7_000_000), 7000, HOUR)
     assert "unit_suspect" in samples_thousandfold.flags
+    assert "unit_suspect" in ended(metered(1, 300_001), 1001, None).flags
+    assert "unit_suspect" not in ended(metered(1, 300_000), 1001, None).flags
 
 
 @pytest.mark.covers("Q-77")
