@@ -156,6 +156,10 @@ class CdrConfirmed(OfSession, frozen=True, kw_only=True):
     input_hash: str
 
 
+class BillDiscarded(OfSession, frozen=True, kw_only=True):
+    """A person discarded the session: nothing is billed, and what was has been credited."""
+
+
 BillEvent = (
     TariffBound
     | TariffMissing
@@ -166,4 +170,5 @@ BillEvent = (
     | CdrIssued
     | CdrCredited
     | CdrConfirmed
+    | BillDiscarded
 )

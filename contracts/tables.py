@@ -367,7 +367,7 @@ costs = Table(
     _key("tenant"),
     _key("session"),
     Column("station", Text, nullable=False),
-    Column("state", Text, nullable=False),  # no_tariff, free, running, measured, held, billed
+    Column("state", Text, nullable=False),  # no_tariff, free, running, measured, held, billed, discarded
     Column("tariff", Text),
     Column("tariff_version", BigInteger),
     Column("assignment", Text),  # the scope by which the tariff counts

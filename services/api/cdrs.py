@@ -61,7 +61,7 @@ class Cost(BaseModel):
 
     session: str
     station: str
-    state: str = Field(description="no_tariff, free, running, measured (billed when `due`), held or billed")
+    state: str = Field(description="no_tariff, free, running, measured (billed when `due`), held, billed or discarded")
     tariff: str | None
     tariff_version: int | None
     assignment: str | None = Field(description="the scope by which the tariff counts")

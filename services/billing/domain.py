@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from contracts.bills import (
+    BillDiscarded,
     BillEvent,
     BillLine,
     BillPeriod,
@@ -32,6 +33,7 @@ from contracts.sessions import (
     SessionCorrected,
     SessionEnded,
     SessionPresumedEnded,
+    SessionRepaired,
     SessionStarted,
 )
 from services.billing.heard import Heard
@@ -49,7 +51,9 @@ STATES = {
     "Finishing": "FINISHING",
 }
 """What a connector says of itself, as far as a price depends on it (TAR-22)."""
-DOUBTFUL = frozenset({"implausible_energy", "meter_went_back", "refused", "ended_before_start"})
+DOUBTFUL = frozenset(
+    {"implausible_energy", "implausible", "unit_suspect", "review", "meter_went_back", "refused", "ended_before_start"}
+)
 """Flags with which a session is not billed before somebody has looked (TAR-21)."""
 
 initial: State = Station()
@@ -68,6 +72,8 @@ def decide(state: State, heard: Heard[Any]) -> list[BillEvent]:
             return _used(state.at(said.evse, said.connector), Usage(said.at, state=STATES[status]))
         case SessionEnded() | SessionPresumedEnded() | SessionCorrected() as ended:
             return _ended(state.session(ended.session), ended, heard)
+        case SessionRepaired(action="discard") as repaired:
+            return _discarded(state.session(repaired.session), repaired.at)
         case Ticked(at=at):
             return _billed(state, at)
         case _:
@@ -167,6 +173,14 @@ def _ended(session: Session | None, ended: Ended, heard: Heard[Any]) -> list[Bil
     ]
 
 
+def _discarded(session: Session | None, at: Instant) -> list[BillEvent]:
+    """Return that nothing is due for a session that a person discarded, and the credit of what was billed."""
+    if session is None:
+        return []
+    billed = session if isinstance(session, Over) and session.cdr is not None else None
+    return [*([_credit(billed, at)] if billed else []), BillDiscarded(at=at, **_about(session))]
+
+
 # ---- when it is billed --------------------------------------------------------------------------------------------------
 
 
@@ -187,7 +201,12 @@ def _document(session: Over, at: Instant) -> list[BillEvent]:
         return [_issued(session, at, priced)]
     if (session.total_excl, session.total_incl) == (bill.total_excl, bill.total_incl):
         return [CdrConfirmed(at=at, **_about(session), cdr=session.cdr, input_hash=priced.input_hash)]
-    credit = CdrCredited(
+    return [_credit(session, at), _issued(session, at, priced)]
+
+
+def _credit(session: Over, at: Instant) -> CdrCredited:
+    assert session.cdr is not None, "what was issued can be credited"
+    return CdrCredited(
         at=at,
         **_about(session),
         cdr=_id(session, f"credit-{session.number}"),
@@ -196,7 +215,6 @@ def _document(session: Over, at: Instant) -> list[BillEvent]:
         total_excl=_negative(session.total_excl),
         total_incl=_negative(session.total_incl),
     )
-    return [credit, _issued(session, at, priced)]
 
 
 def _issued(session: Over, at: Instant, priced: Priced) -> CdrIssued:
@@ -296,6 +314,9 @@ def evolve(state: State, event: BillEvent) -> State:
             return replace(
                 state, over=tuple(_decided(each, event) if each.id == event.session else each for each in state.over)
             )
+        case BillDiscarded():
+            running = tuple(each for each in state.running if each.id != event.session)
+            return Station(running=running, over=tuple(each for each in state.over if each.id != event.session))
         case TariffMissing() | ChargedFree() | CdrCredited():  # pragma: no branch
             return state
 

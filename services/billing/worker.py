@@ -15,6 +15,7 @@ from contracts.sessions import (
     SessionCorrected,
     SessionEnded,
     SessionPresumedEnded,
+    SessionRepaired,
     SessionStarted,
 )
 from contracts.topics import BILLS, OPERATIONS, SESSIONS, TARIFFS, TOKENS, tariff_key
@@ -46,6 +47,7 @@ def build(settings: Settings) -> Stream:
             SessionEnded,
             SessionPresumedEnded,
             SessionCorrected,
+            SessionRepaired,
             ConnectorStatusChanged,
         ),
     )

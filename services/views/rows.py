@@ -12,6 +12,7 @@ import msgspec
 from contracts import tables
 from contracts.authorizations import AuthorizationEvent, TokenDecided, UnknownTokenSeen
 from contracts.bills import (
+    BillDiscarded,
     BillEvent,
     CdrConfirmed,
     CdrCredited,
@@ -208,6 +209,7 @@ def operations(event: Said, mark: Mark) -> Iterator[Operation]:
             | CdrIssued()
             | CdrCredited()
             | CdrConfirmed()
+            | BillDiscarded()
         ):
             yield from _billed(event, mark)
         case RepairRefused():
@@ -548,6 +550,8 @@ def _cost(event: BillEvent, mark: Mark) -> Row:
                 | billed
                 | {"energy_wh": event.priced.energy_wh, "currency": event.priced.currency}
             )
+        case BillDiscarded():
+            return now | {"state": "discarded", "total_excl": None, "total_incl": None, "cdr": None, "priced": None}
         case CdrConfirmed() | CdrCredited():  # pragma: no branch
             return now | {"state": "billed"}
 

@@ -7,7 +7,18 @@ from typing import Any
 from msgspec.structs import replace
 
 from contracts.bills import Usage
-from contracts.event import Event, Instant, SessionId, SiteId, StationId, TenantId, Ticked, TokenId, TransactionId
+from contracts.event import (
+    Event,
+    Instant,
+    RepairId,
+    SessionId,
+    SiteId,
+    StationId,
+    TenantId,
+    Ticked,
+    TokenId,
+    TransactionId,
+)
 from contracts.operations import ConnectorStatusChanged
 from contracts.reference import TariffVersion
 from contracts.sessions import (
@@ -15,6 +26,7 @@ from contracts.sessions import (
     SessionCorrected,
     SessionEnded,
     SessionPresumedEnded,
+    SessionRepaired,
     SessionStarted,
 )
 from contracts.tariffs import Dimension, Policy, PriceComponent, Restrictions, Tariff, TariffElement
@@ -87,6 +99,13 @@ def corrected(minutes: float, energy_wh: int | None, *, recorded: float, **field
 
 def presumed(minutes: float, energy_wh: int | None) -> Heard[Any]:
     return heard(SessionPresumedEnded(**ABOUT, at=at(minutes), reason="NewTransaction", energy_wh=energy_wh))
+
+
+def discarded(minutes: float) -> Heard[Any]:
+    repair = SessionRepaired(
+        **ABOUT, at=at(minutes), repair=RepairId("r-1"), action="discard", reason="a test", requested_by="ops"
+    )
+    return heard(repair)
 
 
 def ticked(minutes: float) -> Heard[Any]:

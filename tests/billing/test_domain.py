@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.bills import (
+    BillDiscarded,
     BillEvent,
     CdrConfirmed,
     CdrCredited,
@@ -25,6 +26,7 @@ from tests.billing.says import (
     at,
     corrected,
     delivered,
+    discarded,
     element,
     ended,
     presumed,
@@ -163,6 +165,7 @@ def test_the_tariff_of_the_start_counts_whatever_becomes_of_it() -> None:
         (ended(60, None), "energy_unknown"),
         (ended(60, 10_000, flags=("refused",)), "refused"),
         (ended(60, 10_000, flags=("meter_went_back",)), "meter_went_back"),
+        (ended(60, 10_000, flags=("ghost", "review")), "review"),
         (ended(60, 9_000_000), "implausible_energy"),
     ],
 )
@@ -177,6 +180,15 @@ def test_what_was_held_is_billed_when_it_is_corrected() -> None:
     _, events = after(started(AC), ended(60, None), ticked(65), corrected(60, 5000, recorded=100), ticked(105))
     assert kinds(events)[-3:] == [CdrHeld, SessionMeasured, CdrIssued]
     assert last(events, CdrIssued).priced.total_excl == Decimal("2.00")
+
+
+def test_what_a_person_discards_is_credited_and_billed_no_more() -> None:
+    history = (started(AC), ended(60, 10_000), ticked(65))
+    state, events = after(*history, discarded(100), corrected(60, 12_000, recorded=200), ticked(205))
+    assert kinds(events)[-2:] == [CdrCredited, BillDiscarded]
+    assert last(events, CdrCredited).total_excl == Decimal("-4.00")
+    assert (state.running, state.over) == ((), ())
+    assert kinds(after(started(AC), discarded(5), ended(60, 10_000), ticked(65))[1]) == [TariffBound, BillDiscarded]
 
 
 def test_a_bill_names_what_it_follows_from() -> None:
