@@ -56,6 +56,25 @@ class Secrets:
         return hmac.digest(self._secret, f"voltstream/{purpose}".encode(), hashlib.sha256)
 
 
+DIGESTED = "$sha256$"
+"""How the digest of a password begins that was made of so many random bits that guessing it needs no slowing down."""
+
+
+def digested(password: bytes) -> str:
+    """Return a salted digest of a password with at least 100 random bits. One that a person chose needs argon2 instead."""
+    salt = os.urandom(16)
+    return f"{DIGESTED}{salt.hex()}${hashlib.sha256(salt + password).hexdigest()}"
+
+
+def is_digest_of(stored: str, password: bytes) -> bool:
+    """Return whether `stored` is what `digested` made of this password."""
+    salt, _, digest = stored.removeprefix(DIGESTED).partition("$")
+    try:
+        return hmac.compare_digest(hashlib.sha256(bytes.fromhex(salt) + password).hexdigest(), digest)
+    except ValueError:
+        return False
+
+
 def fold(uid: str) -> str:
     """Return `uid` without case, blanks and control characters: what makes two spellings the same token (X-32)."""
     if uid.isascii() and uid.isalnum():

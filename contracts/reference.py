@@ -99,7 +99,7 @@ class Station(Thing, frozen=True, kw_only=True):
     protocol: str | None = None
     """Pinned subprotocol, also taken for a station that names none."""
     password_hash: str | None = None
-    """argon2id of the password's bytes."""
+    """Of the password's bytes: argon2id where somebody chose it, `$sha256$salt$digest` where we did (116 random bits)."""
     boot_status: Literal["Accepted", "Pending", "Rejected"] = "Accepted"
     heartbeat_s: int = 300
     when_undecided: TokenStatus = "Accepted"

@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from chassis.secrets import digested
 from contracts.requests import SetPassword
 from services.api import examples
 from services.api.access import Admin
@@ -24,8 +25,6 @@ router = APIRouter(prefix="/v1/stations", tags=["stations"], responses=answers(4
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 """Without what is read for something else: 0 and O, 1, I and l."""
-OF_OURS = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
-"""116 random bits need no slow hash, and a gateway that starts checks the passwords of all its stations at once."""
 OF_THEIRS = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """The least that OWASP's password storage advice takes for argon2id: who knows how a password was chosen?"""
 LENGTH = 20
@@ -77,7 +76,8 @@ async def set_credentials(
     station = existing("station", id)
     chosen = None if own and (own.password or own.password_hex) else _chosen(behind, act, station)
     password = chosen.encode() if chosen else _bytes(own)
-    hashed = await asyncio.to_thread((OF_OURS if chosen else OF_THEIRS).hash, password)
+    # Our 116 random bits need no slow hash, and a gateway that starts checks the passwords of all its stations at once.
+    hashed = digested(password) if chosen else await asyncio.to_thread(OF_THEIRS.hash, password)
     asked = Wish(caller.tenant, "station", station, SetPassword(hashed), expects)
     made = await put(behind, act, asked)
     await row_of(behind, asked, made.version, lambda: behind.queries.station(caller.tenant, station))

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from chassis.secrets import DIGESTED, digested
 from services.gateway.passwords import Busy, Passwords
 from tests.gateway.stage import hashed
 
@@ -21,6 +22,16 @@ async def test_the_right_password_is_found_among_its_spellings(passwords: Passwo
     assert await passwords.match("CP-1", STORED, [b"right"]) == 0
     assert await passwords.match("CP-1", STORED, [b"7269676874", b"right"]) == 1
     assert await passwords.match("CP-1", STORED, [b"wrong"]) is None
+
+
+@pytest.mark.covers("T-26", "C-014")
+async def test_a_password_of_ours_needs_no_slow_hash(passwords: Passwords) -> None:
+    stored = digested(b"k7Qm2ZtRw9XbHc4NvJ8e")
+    passwords._pool.shutdown()
+    assert await passwords.match("CP-1", stored, [b"other", b"k7Qm2ZtRw9XbHc4NvJ8e"]) == 1
+    assert await passwords.match("CP-2", stored, [b"k7Qm2ZtRw9XbHc4NvJ8f", b""]) is None
+    assert await passwords.match("CP-3", DIGESTED + "no digest", [b"k7Qm2ZtRw9XbHc4NvJ8e"]) is None
+    assert digested(b"k7Qm2ZtRw9XbHc4NvJ8e") != stored
 
 
 @pytest.mark.covers("T-26", "C-014")
