@@ -87,6 +87,10 @@ torture: install ## 200 stations charge while everything is killed again and aga
 
 flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 
+.PHONY: mutation
+mutation: .venv/installed ## change the rules in small ways and see whether their tests notice (MODULE=services.sessions SAMPLE=30 SEED=1)
+	@$(BIN)/python -m tests.mutation $(call flag,MODULE) $(call flag,SAMPLE) $(call flag,SEED)
+
 .PHONY: retranslate
 retranslate: install ## what today's gateway rules make of every frame in the log of `make run`, where that is something else
 	@VOLTSTREAM_PARTITIONS=$${VOLTSTREAM_PARTITIONS:-4} VOLTSTREAM_SECRET=$${VOLTSTREAM_SECRET:-$$(cat .voltstream/secret)} \
