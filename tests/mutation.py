@@ -66,8 +66,8 @@ TESTS = {
     f"{SESSIONS}.repairs": tests_of("sessions", "repairs", *WHOLE_SESSIONS),
     f"{SESSIONS}.past": tests_of("sessions", "past", *WHOLE_SESSIONS),
     f"{BILLING}.tariff": tests_of("billing", *WHOLE_BILLING),
-    f"{BILLING}.meter": tests_of("billing", *WHOLE_BILLING),
-    f"{BILLING}.restrictions": tests_of("billing", *WHOLE_BILLING),
+    f"{BILLING}.meter": tests_of("billing", "meter", *WHOLE_BILLING),
+    f"{BILLING}.restrictions": tests_of("billing", "restrictions", *WHOLE_BILLING),
 }
 """The smallest set of test files that should kill a module's mutants."""
 

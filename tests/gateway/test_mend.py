@@ -130,3 +130,8 @@ def test_whatever_begins_like_an_array_becomes_one(said: list[object], place: in
         found = mended(broken)
         assert found is not None
         assert isinstance(msgspec.json.decode(found.text), list)
+
+
+@pytest.mark.parametrize("frame", ['[2,"7","Heartbeat",tru', '[2,"7","Heartbeat",{"a":1', '[2,"7","Heartbeat",{"a":12'])
+def test_blanks_behind_what_is_cut_off_change_nothing(frame: str) -> None:
+    assert mended(frame + " \r\n") == mended(frame)
