@@ -57,7 +57,7 @@ TESTS = {
     f"{SESSIONS}.domain": tests_of("sessions", *WHOLE_SESSIONS),
     f"{SESSIONS}.starts": tests_of("sessions", "starts", *WHOLE_SESSIONS),
     f"{SESSIONS}.stops": tests_of("sessions", "stops", *WHOLE_SESSIONS),
-    f"{SESSIONS}.readings": tests_of("sessions", *WHOLE_SESSIONS),
+    f"{SESSIONS}.readings": tests_of("sessions", "readings", *WHOLE_SESSIONS),
     f"{SESSIONS}.fold": tests_of("sessions", "fold", "past", *WHOLE_SESSIONS),
     f"{SESSIONS}.decisions": tests_of("sessions", "decisions", *WHOLE_SESSIONS),
     f"{SESSIONS}.clocks": tests_of("sessions", "clocks", *WHOLE_SESSIONS),

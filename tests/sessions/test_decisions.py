@@ -162,3 +162,9 @@ def test_any_order_gives_one_session_and_one_consistent_answer(order: tuple[str,
     assert (session.transaction, session.info) == ("1073741999", TokenInfo("Accepted"))
     assert (log.state.owed, log.state.early) == ((), ())
     assert len(log.all(SessionRenamed)) == 1
+
+
+def test_a_session_that_is_over_is_found_by_the_name_that_a_gateway_gave_it_meanwhile() -> None:
+    log = Heeded(start(), stop(), undecided())
+    assert log.state.closed[-1].transaction == "1073741999"
+    assert kinds(log.hear(stop("again", transaction="1073741999"))) == ["StopRepeated"]

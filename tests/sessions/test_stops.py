@@ -217,6 +217,7 @@ def test_x_12_a_stop_without_an_id_said_again_is_still_the_same_stop() -> None:
 def test_a_quarantined_stop_said_again_is_still_the_same_stop() -> None:
     log = Heeded(stop(transaction="-1"), stop("again", transaction="-1"))
     assert kinds(log.events) == ["SessionQuarantined", "StopRepeated"]
+    assert not log.one(StopRepeated).differs
 
 
 def test_two_stops_that_fit_nothing_and_differ_wait_both() -> None:
