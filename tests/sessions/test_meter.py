@@ -155,6 +155,12 @@ def test_what_the_register_showed_at_the_begin_is_no_register_of_now() -> None:
     assert watched(Meter(start_missing=True), [reading(*begin), reading(1700, minutes=5)], NOON).energy_wh == 700
 
 
+@pytest.mark.covers("X-46")
+def test_a_zero_that_the_register_showed_at_the_begin_may_be_a_placeholder() -> None:
+    shown = [reading(wh(0, context="Transaction.Begin")), reading(5_000_000, minutes=5), reading(5_000_400, minutes=6)]
+    assert watched(Meter(start_missing=True), shown, NOON).energy_wh == 400
+
+
 @pytest.mark.covers("Q-91")
 def test_readings_that_come_late_do_not_take_the_meter_back() -> None:
     meter = metered(1000, 1500, 2000)
