@@ -130,3 +130,9 @@ def test_whatever_begins_like_an_array_becomes_one(said: list[object], place: in
         found = mended(broken)
         assert found is not None
         assert isinstance(msgspec.json.decode(found.text), list)
+
+
+def test_an_escape_of_a_backslash_is_no_escape_of_what_follows() -> None:
+    found = mended(r'[2,"\\0\\\0",]')
+    assert found is not None
+    assert msgspec.json.decode(found.text) == [2, r"\0\\0"]
