@@ -87,6 +87,10 @@ torture: install ## 200 stations charge while everything is killed again and aga
 
 flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 
+.PHONY: replay
+replay: install ## every state, SQL and ClickHouse worked out anew from the log of `make run`, and what differs; sends nothing
+	@$(BIN)/python -m deploy.local.replay
+
 .PHONY: retranslate
 retranslate: install ## what today's gateway rules make of every frame in the log of `make run`, where that is something else
 	@VOLTSTREAM_PARTITIONS=$${VOLTSTREAM_PARTITIONS:-4} VOLTSTREAM_SECRET=$${VOLTSTREAM_SECRET:-$$(cat .voltstream/secret)} \
