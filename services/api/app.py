@@ -54,12 +54,12 @@ TAGS = [
     {"name": "about", "description": "this interface itself"},
 ]
 RESOURCES = (
+    sessions,  # what is asked most is found first
     sites,
     stations,
     credentials,
     frames,
     tokens,
-    sessions,
     readings,
     repairing,
     repairs,
