@@ -1,4 +1,4 @@
-"""Windows over topics, by Faust: the only module that knows it (docs/decisions/0008).
+"""Windows over topics, by Faust: the only module that knows it (docs/decisions/0009).
 
 Of Faust this uses the group, the fetching, the flow control and the stream. It does not use what loses or doubles under
 SIGKILL: its acknowledgements (a record whose handler raised counts as done), its tables (they drift), its producer. Instead:
@@ -151,7 +151,11 @@ class Turn:
 
     def __init__(self, windows: Windows, topics: Mapping[str, Topic[Any]], reached: dict[TopicPartition, int]) -> None:
         self._fetched = dict(reached)
-        self._waiting: dict[TopicPartition, deque[int]] = {place: deque() for place in reached}
+        self._newest: dict[TopicPartition, datetime | None] = dict.fromkeys(reached)
+        self._waiting: dict[TopicPartition, deque[tuple[int, datetime | None]]] = {place: deque() for place in reached}
+        """The offsets of what is to be heard, each with the time of the record before it."""
+        self.passed: dict[TopicPartition, int] = {}
+        """From where on another may go on: what follows from all that lies before, and from its time, is written."""
         self.watches = {place: windows.watch(topics[place.topic]) for place in reached}
         self.restoring: asyncio.Task[None] | None = None
 
@@ -160,8 +164,12 @@ class Turn:
         if place not in self._fetched:
             return []
         new = [record for record in found if record.offset >= self._fetched[place]]
-        kept = [record for record in new if type_of(record.headers) in heard]
-        self._waiting[place].extend(record.offset for record in kept)
+        kept = []
+        for record in new:
+            if type_of(record.headers) in heard:
+                kept.append(record)
+                self._waiting[place].append((record.offset, self._newest[place]))
+            self._newest[place] = recorded_time_of(record.headers) or self._newest[place]
         if new:
             self._fetched[place] = new[-1].offset + 1
         return kept
@@ -169,24 +177,29 @@ class Turn:
     def is_next(self, place: TopicPartition, offset: int) -> bool:
         """Whether this is what is to be heard now; what is not is left from an earlier turn. Raises if records are missing."""
         waiting = self._waiting.get(place)
-        if not waiting or offset < waiting[0]:
+        if not waiting or offset < waiting[0][0]:
             return False
-        if offset > waiting[0]:
-            raise RuntimeError(f"{place.topic}, partition {place.partition}: {waiting[0]} should come before {offset}")
+        if offset > waiting[0][0]:
+            missing = waiting[0][0]
+            raise RuntimeError(f"{place.topic}, partition {place.partition}: {missing} should come before {offset}")
         return True
 
     def heard(self, place: TopicPartition) -> None:
         """What was next has been heard, and what followed from it is written."""
         self._waiting[place].popleft()
 
-    def is_idle(self, place: TopicPartition) -> bool:
-        return not self._waiting[place]
+    def is_restored(self) -> bool:
+        return self.restoring is not None and self.restoring.done()
 
-    def reached(self) -> dict[TopicPartition, int]:
-        """Return, by partition, the offset that comes next."""
-        return {
-            place: waiting[0] if waiting else self._fetched[place] for place, waiting in list(self._waiting.items())
-        }
+    def reached(self, place: TopicPartition) -> int:
+        """Return the offset that comes next."""
+        waiting = self._waiting[place]
+        return waiting[0][0] if waiting else self._fetched[place]
+
+    def time(self, place: TopicPartition) -> datetime | None:
+        """Return the time of the record before what comes next. None: there has been none in this turn."""
+        waiting = self._waiting[place]
+        return waiting[0][1] if waiting else self._newest[place]
 
 
 def type_of(headers: Iterable[tuple[str, bytes | None]]) -> str:
@@ -194,6 +207,16 @@ def type_of(headers: Iterable[tuple[str, bytes | None]]) -> str:
         if name == "ce_type":
             return (value or b"").decode(errors="replace")
     return ""
+
+
+def recorded_time_of(headers: Iterable[tuple[str, bytes | None]]) -> datetime | None:
+    """Return when we learnt of a record. None: it does not say so."""
+    for name, value in headers:
+        if name == "ce_recordedtime":
+            with suppress(ValueError):
+                moment = datetime.fromisoformat((value or b"").decode())
+                return moment if moment.tzinfo else None
+    return None
 
 
 # ---- the process ---------------------------------------------------------------------------------------------------
@@ -264,6 +287,9 @@ class Shell:
             if not stopping.is_set():
                 raise self._app.crash_reason or RuntimeError("Faust has stopped by itself")
             async with self._deciding:
+                turn = self._turn
+                for place in turn.watches:
+                    await self._pass(turn, place, _until(turn.time(place)))
                 await self._keep()
 
     async def _connect(self, stack: AsyncExitStack) -> None:
@@ -325,7 +351,7 @@ class Shell:
             if not reached:
                 return
             reader.assign(list(reached))
-            moments = {place: await _moment(reader, place, offset) for place, offset in reached.items()}
+            moments = {place: await _moment_before(reader, place, offset) for place, offset in reached.items()}
             begins = await self._begins(reader, moments, reached)
             await self._follow(reader, turn, moments, known)
             reader.assign(list(reached))
@@ -338,17 +364,18 @@ class Shell:
             await kafka.departed(reader)
 
     async def _begins(
-        self, reader: Any, moments: Mapping[TopicPartition, datetime], reached: Mapping[TopicPartition, int]
+        self, reader: Any, moments: Mapping[TopicPartition, datetime | None], reached: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, int]:
         horizon = {place: self._windows.horizon[self._topics[place.topic].name] for place in moments}
-        found = await reader.offsets_for_times({place: _ms(at - horizon[place]) for place, at in moments.items()})
+        since = {place: _ms(at - horizon[place]) for place, at in moments.items() if at is not None}
+        found = await reader.offsets_for_times(since) if since else {}
         return {
             place: min(there.offset if (there := found.get(place)) else offset, offset)
             for place, offset in reached.items()
         }
 
     async def _follow(
-        self, reader: Any, turn: Turn, moments: Mapping[TopicPartition, datetime], known: set[TopicPartition]
+        self, reader: Any, turn: Turn, moments: Mapping[TopicPartition, datetime | None], known: set[TopicPartition]
     ) -> None:
         """Tell the watches what has been written. Who begins at the log's beginning hears of everything."""
         output = self._windows.output
@@ -356,7 +383,7 @@ class Shell:
         since: dict[TopicPartition, datetime | None] = {}
         for place, at in moments.items():
             where = TopicPartition(name, place.partition)
-            earliest = at - self._windows.lasting - SKEW if place in known else None
+            earliest = at - self._windows.lasting - SKEW if at and place in known else None
             before = since.get(where, earliest)
             since[where] = None if before is None or earliest is None else min(before, earliest)
         reader.assign(list(since))
@@ -455,17 +482,26 @@ class Shell:
                 await self._keep()
 
     async def _pass_time(self) -> None:
+        """Let time pass: up to now where all has been heard, and elsewhere as far as the records have come."""
         turn, until = self._turn, clock.now() - LATE
-        if turn.restoring is None or not turn.restoring.done():
+        if not turn.is_restored():
             return
-        due = [place for place, watch in turn.watches.items() if (at := watch.deadline()) is not None and at <= until]
-        reached = turn.reached()
-        for place in due:
-            if not await self._heard_all(place, reached[place]):
-                continue
+        for place, watch in turn.watches.items():
+            reached = turn.reached(place)
+            is_due = (ends := watch.deadline()) is not None and ends <= until
+            all_heard = is_due and await self._heard_all(place, reached)
             async with self._deciding:
-                if turn is self._turn and turn.is_idle(place) and turn.reached()[place] == reached[place]:
-                    await self._write(turn.watches[place].pass_time(until, reached[place] - 1))
+                all_heard = all_heard and turn.reached(place) == reached
+                await self._pass(turn, place, until if all_heard else _until(turn.time(place)))
+
+    async def _pass(self, turn: Turn, place: TopicPartition, until: datetime | None) -> None:
+        """Write what ends by a moment; then another may go on from here."""
+        watch, reached = turn.watches[place], turn.reached(place)
+        if turn is not self._turn or not turn.is_restored():
+            return
+        if until and (ends := watch.deadline()) is not None and ends <= until:
+            await self._write(watch.pass_time(until, reached - 1))
+        turn.passed[place] = reached
 
     async def _heard_all(self, place: TopicPartition, reached: int) -> bool:
         """Whether nothing that is committed lies beyond; ends of transactions are nothing."""
@@ -477,8 +513,9 @@ class Shell:
         return True
 
     async def _keep(self) -> None:
-        reached = self._turn.reached()
-        if (done := self._turn.restoring) and done.done() and reached and reached != self._kept:
+        """Commit only what time has passed for too: from there `_restore` can find all that is open."""
+        reached = dict(self._turn.passed)
+        if reached and reached != self._kept:
             self._kept = reached
             await self._app.consumer.keep(reached)  # type: ignore[attr-defined]
 
@@ -505,17 +542,27 @@ async def _cancelled(*tasks: "asyncio.Future[Any]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _until(heard: datetime | None) -> datetime | None:
+    """Return up to when all has been heard in a partition where a record of this moment has been."""
+    return heard and heard - LATE
+
+
 def _ms(moment: datetime) -> int:
     return max(0, int(moment.timestamp() * 1000))
 
 
-async def _moment(reader: Any, place: TopicPartition, offset: int) -> datetime:
-    """Return when the record at an offset was written: now, if there is none yet."""
-    end = (await reader.end_offsets([place]))[place]
-    async with aclosing(_between(reader, {place: (offset, end)})) as records:
-        async for _, raw in records:
-            return kafka.utc(raw.timestamp)
-    return clock.now()
+async def _moment_before(reader: Any, place: TopicPartition, offset: int) -> datetime | None:
+    """Return when we learnt of a record shortly before an offset. None: nothing lies before it."""
+    first, stretch = (await reader.beginning_offsets([place]))[place], 1
+    while offset > first:
+        async with aclosing(_between(reader, {place: (max(first, offset - stretch), offset)})) as records:
+            async for _, raw in records:
+                if moment := recorded_time_of(raw.headers):
+                    return moment
+        if offset - stretch <= first:
+            break
+        stretch *= 8
+    return None
 
 
 async def _between(

@@ -4,8 +4,11 @@ from typing import Literal
 
 from contracts.event import AlertId, Instant, OfStation
 
-AlertRule = Literal["repeated_faults", "flapping_connection", "refused_starts", "failed_starts"]
-"""What was counted: faults of a connector, connections, starts with a refused token, remote starts that came to nothing."""
+AlertRule = Literal[
+    "repeated_faults", "flapping_connection", "identity_conflict", "reconnect_loop", "refused_starts", "failed_starts"
+]
+"""What was counted: faults of a connector, connections, suspicions that two devices share an identity, suspicions that a station
+leaves because of what we say, starts with a refused token, remote starts that came to nothing."""
 
 
 class OfAlert(OfStation, frozen=True, kw_only=True):

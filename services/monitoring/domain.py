@@ -23,7 +23,12 @@ from contracts.operations import (
     CommandRequested,
     StartCharge,
 )
-from contracts.stations import ConnectionOpened, ConnectorStatusReported
+from contracts.stations import (
+    ConnectionOpened,
+    ConnectorStatusReported,
+    IdentityConflictSuspected,
+    ReconnectLoopSuspected,
+)
 
 LONGEST = timedelta(days=1)
 """An alert lasts no longer, so that which are open is found in the alerts of a day."""
@@ -32,6 +37,8 @@ REMEMBERED = timedelta(hours=2)
 HEARD = (
     ConnectorStatusReported,
     ConnectionOpened,
+    IdentityConflictSuspected,
+    ReconnectLoopSuspected,
     TokenDecided,
     CommandRequested,
     CommandRejected,
@@ -106,6 +113,10 @@ def happening(message: Message[Any], starts: Starts) -> Happening | None:
             return _of(message, "repeated_faults", detail, report.evse or None, report.connector or None)
         case ConnectionOpened(remote_address=address):
             return _of(message, "flapping_connection", f"from {address}" if address else "")
+        case IdentityConflictSuspected(replacements=times, within_s=within_s):
+            return _of(message, "identity_conflict", f"{times} connections replaced one another within {within_s} s")
+        case ReconnectLoopSuspected(after=after, times=times):
+            return _of(message, "reconnect_loop", f"it has left {times} times after {after}")
         case TokenDecided(purpose="start") as decided if decided.info.status != "Accepted":
             return _of(message, "refused_starts", decided.info.status)
         case CommandRejected() as rejected if rejected.command in starts:

@@ -11,7 +11,7 @@ from services.monitoring import domain
 from services.monitoring.domain import NOTHING, Limits, Seen, Starts, Subject
 
 RULES: dict[str, tuple[AlertRule, ...]] = {
-    STATIONS.name: ("repeated_faults", "flapping_connection"),
+    STATIONS.name: ("repeated_faults", "flapping_connection", "identity_conflict", "reconnect_loop"),
     AUTHORIZATIONS.name: ("refused_starts",),
     OPERATIONS.name: ("failed_starts",),
 }

@@ -21,6 +21,8 @@ def limits_of(settings: Settings) -> Limits:
         "flapping_connection": Limit(
             settings.alert_connections, timedelta(seconds=settings.alert_connections_within_s)
         ),
+        "identity_conflict": Limit(1, timedelta(seconds=settings.alert_connections_within_s)),
+        "reconnect_loop": Limit(1, timedelta(seconds=settings.alert_connections_within_s)),
         "refused_starts": Limit(
             settings.alert_refused_starts, timedelta(seconds=settings.alert_refused_starts_within_s)
         ),

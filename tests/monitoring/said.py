@@ -27,7 +27,14 @@ from contracts.operations import (
     StopCharge,
     Task,
 )
-from contracts.stations import ConnectionOpened, ConnectorStatusReported, Frame, HeartbeatReceived
+from contracts.stations import (
+    ConnectionOpened,
+    ConnectorStatusReported,
+    Frame,
+    HeartbeatReceived,
+    IdentityConflictSuspected,
+    ReconnectLoopSuspected,
+)
 from services.monitoring.domain import Limit, Limits
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -35,6 +42,8 @@ ACME = TenantId("acme")
 LIMITS: Limits = {
     "repeated_faults": Limit(3, timedelta(seconds=60)),
     "flapping_connection": Limit(4, timedelta(seconds=60)),
+    "identity_conflict": Limit(1, timedelta(seconds=60)),
+    "reconnect_loop": Limit(1, timedelta(seconds=60)),
     "refused_starts": Limit(2, timedelta(seconds=60)),
     "failed_starts": Limit(2, timedelta(seconds=60)),
 }
@@ -73,6 +82,14 @@ def connected(at: float = 0, *, station: str = "ST1", address: str = "203.0.113.
     return ConnectionOpened(
         at=second(at), **_on(station), protocol="ocpp1.6", security_profile=1, remote_address=address
     )
+
+
+def conflicting(at: float = 0, *, station: str = "ST1") -> IdentityConflictSuspected:
+    return IdentityConflictSuspected(at=second(at), **_on(station), replacements=5, within_s=60)
+
+
+def looping(at: float = 0, *, station: str = "ST1") -> ReconnectLoopSuspected:
+    return ReconnectLoopSuspected(at=second(at), **_on(station), after="the answer to BootNotification", times=3)
 
 
 def heartbeat(at: float = 0, *, station: str = "ST1") -> HeartbeatReceived:

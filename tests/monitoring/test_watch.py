@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.settings import Settings
-from contracts.alerts import AlertRule
+from chassis.windows import LATE, SKEW
+from contracts.alerts import AlertRaised, AlertRule
 from contracts.event import Event, Message
 from contracts.topics import AUTHORIZATIONS, OPERATIONS, STATIONS, Topic
 from services.monitoring import domain, watch, worker
@@ -16,6 +17,7 @@ from services.monitoring.domain import Limit
 from services.monitoring.watch import RULES, Watch
 from tests.monitoring.said import (
     LIMITS,
+    conflicting,
     connected,
     decided,
     failed,
@@ -23,6 +25,7 @@ from tests.monitoring.said import (
     fulfilled,
     heard,
     heartbeat,
+    looping,
     requested,
     second,
     short,
@@ -46,6 +49,24 @@ def test_a_flapping_station_is_one_alert_however_long_it_flaps() -> None:
     events = [connected(number * 3) for number in range(200)]
     expected = [("raised", "flapping_connection", 9.0), ("cleared", "flapping_connection", 657.0)]
     assert short(run(STATIONS, events, until=700)) == expected
+
+
+@pytest.mark.covers("C-023", "T-64")
+def test_an_identity_conflict_is_an_alert_at_once_and_over_when_no_more_is_suspected() -> None:
+    events = [conflicting(0), conflicting(30), conflicting(1, station="ST2")]
+    assert short(run(STATIONS, events, until=100)) == [
+        ("raised", "identity_conflict", 0.0),
+        ("raised", "identity_conflict", 1.0),
+        ("cleared", "identity_conflict", 61.0),
+        ("cleared", "identity_conflict", 90.0),
+    ]
+
+
+@pytest.mark.covers("Q-14")
+def test_a_reconnect_loop_is_an_alert_that_says_after_what_the_station_leaves() -> None:
+    [(_, alert)] = run(STATIONS, [looping(0), looping(30)], until=80)
+    assert isinstance(alert, AlertRaised)
+    assert (alert.rule, alert.detail) == ("reconnect_loop", "it has left 3 times after the answer to BootNotification")
 
 
 def test_refused_starts_are_counted_per_station() -> None:
@@ -115,9 +136,14 @@ def test_the_next_deadline_is_that_of_the_alert_that_ends_first() -> None:
 SMALL: dict[AlertRule, Limit] = {rule: Limit(2, timedelta(seconds=10)) for rule in LIMITS}
 
 
+PAUSES = st.integers(0, 12) | st.sampled_from([60, 90, 3_600, 90_000])
+"""Within a window, beyond the horizon, longer than an alert lasts."""
+LATER = second(10_000_000)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Message[Any]]:
-    steps = draw(st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["ST1", "ST2"]), st.booleans()), max_size=30))
+    steps = draw(st.lists(st.tuples(PAUSES, st.sampled_from(["ST1", "ST2"]), st.booleans()), max_size=25))
     clock, events = 0, []
     for pause, station, faults in steps:
         clock += pause
@@ -147,42 +173,52 @@ def undisturbed(history: list[Message[Any]]) -> dict[str, Any]:
     log, watch = Log(), Watch(STATIONS, SMALL)
     for message in history:
         log.append(watch.hear(message), 99)
-    log.append(watch.pass_time(second(10_000), len(history) - 1), 99)
+    log.append(watch.pass_time(LATER, len(history) - 1), 99)
     return log.once()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(history=histories(), data=st.data())
 def test_killed_anywhere_it_raises_and_clears_what_it_would_have(
     history: list[Message[Any]], data: st.DataObject
 ) -> None:
+    """What happens between is what `chassis.windows` does: it commits only what time has passed for."""
     log, committed = Log(), 0
     for _ in range(data.draw(st.integers(0, 4))):
         killed_at = data.draw(st.integers(committed, len(history)))
         watch = restored(history, committed, log)
         for message in history[committed:killed_at]:
             log.append(watch.hear(message), 99)
-            if data.draw(st.booleans()):  # time passes up to the next message, as a tick may say or not
+            tick = data.draw(st.sampled_from(["none", "idle", "busy"]))
+            if tick == "idle":  # time passes up to the next message
                 after = history[message.offset + 1 :]
-                until = after[0].recorded_at if after else second(10_000)
-                log.append(watch.pass_time(until - timedelta(milliseconds=1), message.offset), 99)
+                until = after[0].recorded_at - timedelta(milliseconds=1) if after else LATER
+                log.append(watch.pass_time(until, message.offset), 99)
+            elif tick == "busy":  # time passes as far as the messages have come
+                log.append(watch.pass_time(message.recorded_at - LATE, message.offset), 99)
+            if tick != "none" and data.draw(st.booleans()):
+                committed = message.offset + 1
         for message in history[killed_at : killed_at + 1]:  # in the midst of it, so many of its alerts were written
             log.append(watch.hear(message), data.draw(st.integers(0, 1)))
-        committed = data.draw(st.integers(committed, killed_at))
     watch = restored(history, committed, log)
     for message in history[committed:]:
         log.append(watch.hear(message), 99)
-    log.append(watch.pass_time(second(10_000), len(history) - 1), 99)
+    log.append(watch.pass_time(LATER, len(history) - 1), 99)
     assert log.once() == undisturbed(history)
 
 
 def restored(history: list[Message[Any]], committed: int, log: Log) -> Watch:
     """A watch that finds what it knew again, in the last stretch of the log and in the alerts of late."""
     again = Watch(STATIONS, SMALL)
+    if not committed:
+        for _, alert in log.written:
+            again.follow(alert)
+        return again
+    last = history[committed - 1].recorded_at
     for _, alert in log.written:
-        again.follow(alert)
-    now = history[committed].recorded_at if committed < len(history) else second(10_000)
+        if alert.at >= last - domain.LONGEST - SKEW:
+            again.follow(alert)
     for message in history[:committed]:
-        if message.recorded_at >= now - watch.horizon(STATIONS, SMALL):
+        if message.recorded_at >= last - watch.horizon(STATIONS, SMALL):
             again.remember(message)
     return again
