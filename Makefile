@@ -97,10 +97,11 @@ retranslate: install ## what today's gateway rules make of every frame in the lo
 		$(BIN)/python -m services.gateway retranslate
 
 .PHONY: contracts
-contracts: .venv/installed ## write contracts/schema from the code
+contracts: .venv/installed ## write contracts/schema and docs/ocpp-coverage.md from the code
 	@$(BIN)/python -m contracts.generate
 	@$(BIN)/python -m services.api openapi
 	@$(BIN)/python -m tests.samples
+	@$(BIN)/python -m tests.ocpp_coverage
 
 .PHONY: image
 image: ## build the container image (needs Docker)
