@@ -64,6 +64,7 @@ def settings() -> Settings:
         api_port=0,
         log_level="debug",
         cdr_hold_s=0.5,
+        alert_faults_within_s=6,
     )
 
 

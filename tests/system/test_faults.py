@@ -19,6 +19,7 @@ VICTIMS = (
     pytest.param("sessions", marks=pytest.mark.covers("C-082")),
     "operations",
     "billing",
+    "monitoring",
     "views",
     "analytics",
     "gateway",
