@@ -87,6 +87,10 @@ torture: install ## 200 stations charge while everything is killed again and aga
 
 flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 
+.PHONY: mutation
+mutation: .venv/installed ## change the rules in small ways and see whether their tests notice (MODULE=services.sessions SAMPLE=30 SEED=1)
+	@$(BIN)/python -m tests.mutation $(call flag,MODULE) $(call flag,SAMPLE) $(call flag,SEED)
+
 .PHONY: replay
 replay: install ## every state, SQL and ClickHouse worked out anew from the log of `make run`, and what differs; sends nothing
 	@$(BIN)/python -m deploy.local.replay

@@ -307,3 +307,24 @@ def test_what_lasts_for_years_is_refused() -> None:
     reserved = session(reservation={"start": "1999-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z", "outcome": "USED"})
     with pytest.raises(Unpriceable, match="more than 366 days"):
         priced(tariff(element(energy("1"), start_time="07:00")), reserved)
+
+
+def test_the_price_of_a_reservation_may_depend_on_the_time_of_day() -> None:
+    early = element(component("FLAT", "2.00"), reservation="RESERVATION", start_time="06:00", end_time="08:00")
+    late = element(component("FLAT", "3.00"), reservation="RESERVATION", start_time="08:00", end_time="10:00")
+    said = {"start": "2026-11-23T07:30:00Z", "end": "2026-11-23T08:00:00Z", "outcome": "USED"}
+    found = priced(tariff(early, late, element(energy("0.10"))), session(*HOUR, reservation=said))
+    fees = [(number, net) for dimension, number, _, net in lines(found) if dimension == "RESERVATION_FLAT"]
+    assert fees == [(1, "3.000000")], "half past eight, in Amsterdam"
+
+
+@pytest.mark.parametrize(("wh", "is_void"), [("99", True), ("100", False)])
+def test_a_session_with_just_the_energy_that_counts_is_not_void(wh: str, is_void: bool) -> None:
+    said = session(sample("08:00", "0"), sample("08:01", wh, "END"), policy={"void_below_wh": 100, "void_below_s": 120})
+    assert ("void" in priced(tariff(element(energy("0.10"))), said)["flags"]) == is_void
+
+
+def test_a_reservation_alone_owes_no_minimum() -> None:
+    fee = tariff(element(component("FLAT", "1.00"), reservation="RESERVATION"), min_price={"excl_vat": "5.00"})
+    said = session(reservation={"start": "2026-11-23T07:30:00Z", "end": "2026-11-23T08:25:00Z", "outcome": "EXPIRED"})
+    assert totals(fee, said)[0] == "1.00"

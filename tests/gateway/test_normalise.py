@@ -151,6 +151,7 @@ def test_what_conforms_is_left_alone() -> None:
         ({"parts": [{"name": "~n"}], "note": None}, Thing(1, 2, parts=(Part("n"),)), ["Q-48", "Q-89"]),
         ({"seenAt": 1767268800}, Thing(1, 2, seen_at=datetime(2026, 1, 1, 12, tzinfo=UTC)), ["X-42"]),
         ({"seenAt": True}, Thing(1, 2), ["T-51"]),
+        ({"seenAt": 1 << 70}, Thing(1, 2), ["T-51"]),
         ({"note": None}, Thing(1, 2), ["Q-48"]),
         ({"plain": None}, Thing(1, 2), ["T-51"]),
         ({"wanted": "123.0"}, Thing(1, 123), ["Q-77"]),
@@ -158,6 +159,7 @@ def test_what_conforms_is_left_alone() -> None:
         ({"wanted": 2.5}, Thing(1, 2), ["Q-77"]),
         ({"wanted": 3.5}, Thing(1, 4), ["Q-77"]),
         ({"needed": 7.0}, Thing(7, 2), ["X-45"]),
+        ({"needed": str((1 << 63) - 1)}, Thing((1 << 63) - 1, 2), ["X-45"]),
         ({"wanted": "much"}, Thing(1, None), ["Q-77"]),
         ({"wanted": True}, Thing(1, None), ["Q-77"]),
         ({"wanted": []}, Thing(1, None), ["Q-77"]),
@@ -432,3 +434,16 @@ def test_every_moment_we_write_is_read_back(written: datetime) -> None:
 def test_no_text_is_too_strange(text: str) -> None:
     moment(text)
     number(text)
+
+
+def test_a_whole_number_beyond_64_bits_is_none() -> None:
+    with pytest.raises(Unfit):
+        repaired(needed=str(1 << 63))
+
+
+@pytest.mark.covers("Q-87")
+@pytest.mark.parametrize(
+    ("said", "meant"), [("amps", "A"), ("Ampere", "A"), ("volt ampere", "VA"), ("Kilowatts", "kW")]
+)
+def test_a_unit_may_be_spelt_out(said: str, meant: str) -> None:
+    assert word(("A", "VA", "W", "kW"), said) == meant

@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.sessions import SessionEnded, SessionPresumedEnded, SessionStarted, StartRepeated, StopRepeated
+from services.sessions.clocks import LONGEST, OLDEST, corrected, lasted
 from services.sessions.heard import Heard
-from tests.sessions.says import Heeded, at, decision, kinds, meters, only, reading, session_of, start, stop
+from tests.sessions.says import NOON, Heeded, at, decision, kinds, meters, only, reading, session_of, start, stop
 
 
 def said(heard: Heard[Any], moment: datetime, heard_minutes: float) -> Heard[Any]:
@@ -85,3 +86,21 @@ def test_a_start_after_energy_has_flowed_or_after_the_stop_is_a_new_one() -> Non
     assert "SessionStarted" in kinds(flowed.hear(start("new", minutes=9)))
     stopped = Heeded(start(), stop(minutes=5, meter_wh=1000))
     assert "SessionStarted" in kinds(stopped.hear(start("new", minutes=9)))
+
+
+@pytest.mark.covers("X-43")
+def test_the_oldest_time_that_can_be_right_is_left_alone() -> None:
+    heard = said(start(), OLDEST, 0)
+    assert corrected(heard) is heard
+    assert corrected(said(start(), OLDEST - timedelta(microseconds=1), 0)).event.at == at(0)
+
+
+@pytest.mark.covers("X-43")
+def test_what_a_wrong_clock_stamped_is_not_taken_for_a_backlog() -> None:
+    assert not corrected(said(start(offline=True), UNSET, 0)).offline
+
+
+def test_a_session_may_last_thirty_days_and_no_more() -> None:
+    assert lasted(NOON, None, NOON + LONGEST, None) == LONGEST
+    assert lasted(NOON, None, NOON + LONGEST + timedelta(seconds=1), None) is None
+    assert lasted(NOON, None, NOON, None) == timedelta(0)

@@ -106,7 +106,7 @@ def test_after_a_boot_a_session_has_half_an_hour_to_be_heard_of() -> None:
 def test_a_session_of_which_nothing_is_heard_for_days_is_presumed_over() -> None:
     log = Heeded(live(start()), decision())
     presumed = only(log.hear(tick(NOON + SILENCE)), SessionPresumedEnded)
-    assert (presumed.reason, presumed.energy_wh) == ("Silent", None)
+    assert (presumed.reason, presumed.energy_wh, presumed.at) == ("Silent", None, NOON)
     assert log.state.open == ()
     assert ghosts.deadline(log.state) is None
 
@@ -121,3 +121,9 @@ def test_a_session_that_is_heard_of_is_looked_at_again_later() -> None:
 def test_before_its_time_a_session_is_left_alone() -> None:
     log = Heeded(*GOING)
     assert log.hear(tick(NOON + SILENCE - timedelta(seconds=1))) == []
+
+
+@pytest.mark.covers("X-21")
+def test_a_session_without_a_reading_is_presumed_over_when_it_was_suspected() -> None:
+    log = Heeded(live(start()), decision(), status("Available", 20))
+    assert only(log.hear(tick(at(30))), SessionPresumedEnded).at == at(20)

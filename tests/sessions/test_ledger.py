@@ -19,7 +19,8 @@ from contracts.sessions import (
     SessionRepaired,
 )
 from services.sessions.heard import Heard
-from tests.sessions.says import Heeded, meters, reading, session_of, start, stop
+from services.sessions.ledger import Line, Place, after, entry, settled
+from tests.sessions.says import NOON, Heeded, meters, reading, session_of, start, stop
 from tests.sessions.test_domain import histories
 from tests.sessions.test_repairs import asked
 
@@ -214,3 +215,19 @@ def test_of_a_register_that_only_rises_every_watt_hour_is_delivered_once(
     total = register - 10_000
     assert ledger(log) == (total, used, 0, total - used)
     assert not log.all(SessionRepaired)
+
+
+def test_what_moves_nothing_and_shows_no_register_is_no_entry() -> None:
+    assert entry(Place(1, 1)) is None
+    assert entry(Place(1, 1), register_wh=0) is not None
+    assert entry(Place(1, 1), quarantined=-5) is not None
+
+
+def test_with_a_new_session_what_was_loose_ahead_or_elsewhere_is_settled() -> None:
+    line = Line(evse=1, connector=1, wh=1000, at=NOON, loose_wh=30, ahead_wh=20, other_wh=7)
+    moved = entry(Place(1, 1), register_wh=1000)
+    assert moved is not None
+    fresh = Line(evse=1, connector=1, wh=1000, at=NOON)
+    assert after((line,), 1, 1, NOON, moved, begins=True, most=8) == (fresh,)
+    assert after((line,), 1, 1, NOON, moved, begins=False, most=8) == (line,)
+    assert settled((line,), 1, 1, began=True) == (Line(evse=1, connector=1, wh=1000, at=NOON, other_wh=7),)

@@ -1,3 +1,5 @@
+from uuid import UUID
+
 from hypothesis import given as given_any
 from hypothesis import strategies as st
 
@@ -82,3 +84,17 @@ def test_bytes_that_straddle_two_rows_are_no_row(digests: list[bytes], which: in
     inside = table[which + 1 : which + 17]
     if len(inside) == 16 and inside not in digests:
         assert past.find(table, inside) is None
+
+
+def test_a_session_whose_id_another_start_digests_to_is_found_in_its_own_row() -> None:
+    table = past.add(
+        past.add(b"", UUID(ONE).bytes, session_of("two"), TransactionId("2")), SAID, ONE, TransactionId("1")
+    )
+    assert past.find(past.tell(table, ONE, "Blocked"), SAID) == Past(ONE, TransactionId("1"), "Blocked")
+
+
+def test_two_blocks_never_have_one_name() -> None:
+    table = b"".join(past.add(b"", bytes(16), session_of(str(n)), TransactionId("0")) for n in range(40))
+    found = list(past.blocks(table))
+    assert b"".join(rows for _, rows in found) == table
+    assert len(dict(found)) == len(found) == 2

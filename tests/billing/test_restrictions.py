@@ -1,0 +1,23 @@
+"""When a price counts: what a time of day may look like."""
+
+import pytest
+
+from contracts.tariffs import Restrictions
+from services.billing.restrictions import clock_seconds, rule_of
+
+
+@pytest.mark.parametrize("text", ["07:60", "07:xx", "07:-1", "25:00", "x:30", "7", ""])
+def test_what_is_no_time_of_day_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time of day"):
+        rule_of(Restrictions(start_time=text or ":", end_time="09:00"))
+
+
+@pytest.mark.parametrize(("text", "second"), [("07:59", 28_740), ("07:30:00", 27_000), ("00:00", 0), ("24:00", 0)])
+def test_a_time_of_day_is_a_second_of_it(text: str, second: int) -> None:
+    rule = rule_of(Restrictions(start_time=text, end_time="09:00"))
+    assert rule is not None
+    assert rule.times == (second, 32_400)
+
+
+def test_a_rule_about_energy_alone_changes_at_no_time_of_day() -> None:
+    assert clock_seconds([rule_of(Restrictions(min_kwh="5")), None]) == set()  # type: ignore[arg-type]
