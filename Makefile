@@ -91,16 +91,21 @@ flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 mutation: .venv/installed ## change the rules in small ways and see whether their tests notice (MODULE=services.sessions SAMPLE=30 SEED=1)
 	@$(BIN)/python -m tests.mutation $(call flag,MODULE) $(call flag,SAMPLE) $(call flag,SEED)
 
+.PHONY: replay
+replay: install ## every state, SQL and ClickHouse worked out anew from the log of `make run`, and what differs; sends nothing
+	@$(BIN)/python -m deploy.local.replay
+
 .PHONY: retranslate
 retranslate: install ## what today's gateway rules make of every frame in the log of `make run`, where that is something else
 	@VOLTSTREAM_PARTITIONS=$${VOLTSTREAM_PARTITIONS:-4} VOLTSTREAM_SECRET=$${VOLTSTREAM_SECRET:-$$(cat .voltstream/secret)} \
 		$(BIN)/python -m services.gateway retranslate
 
 .PHONY: contracts
-contracts: .venv/installed ## write contracts/schema from the code
+contracts: .venv/installed ## write contracts/schema and docs/ocpp-coverage.md from the code
 	@$(BIN)/python -m contracts.generate
 	@$(BIN)/python -m services.api openapi
 	@$(BIN)/python -m tests.samples
+	@$(BIN)/python -m tests.ocpp_coverage
 
 .PHONY: image
 image: ## build the container image (needs Docker)

@@ -14,6 +14,8 @@ QUIET = {
     "aiosqlite": logging.WARNING,  # writes every statement with its values
     "alembic": logging.WARNING,
     "httpx": logging.WARNING,
+    "faust": logging.WARNING,  # tells every step of every rebalance
+    "mode": logging.WARNING,
 }
 
 

@@ -193,7 +193,7 @@ class Partition:
         """Whether nobody has written a state since we did. A transaction's marker after our last record is nobody."""
         if self.held.last < 0:
             return False
-        newer = _records(self.settings, self.loop.parked, self._state, "states", first=self.held.last + 1)
+        newer = committed(self.settings, self.loop.parked, self._state, "states", first=self.held.last + 1)
         async with contextlib.aclosing(newer) as records:
             async for _ in records:
                 return False
@@ -207,7 +207,7 @@ class Partition:
         self.held = Held()
         found = Found()
         what = f"{self.stream.name}-{self.number}"
-        async for record in _records(self.settings, self.loop.parked, self._state, what):
+        async for record in committed(self.settings, self.loop.parked, self._state, what):
             self._take_back(record.key, record.value, found)
             self.held.last = record.offset
         if unread := self._read_states(found):
@@ -251,7 +251,7 @@ class Partition:
         rows: list[tuple[int, bytes, Event]] = []
         for topic in self.stream.outputs:
             place = TopicPartition(full(self.settings, topic.name), self.number)
-            async for record in _records(self.settings, topic, place, f"fold {topic.name}"):
+            async for record in committed(self.settings, topic, place, f"fold {topic.name}"):
                 if record.value is not None and (sequence := record.attributes().sequence) is not None:
                     event = topic.decode(record.value)
                     key = self.stream.key_of_state(event).encode() if self.stream.key_of_state else record.key
@@ -702,7 +702,7 @@ class Partition:
 
     async def _waiting(self, key: bytes, first: int) -> deque[tuple[int, Record]]:
         found: deque[tuple[int, Record]] = deque()
-        async for record in _records(self.settings, self.loop.parked, self._parked, "dead letters", first=first):
+        async for record in committed(self.settings, self.loop.parked, self._parked, "dead letters", first=first):
             headers = dict(record.headers)
             if record.key == key and "dlq_topic" in headers:
                 topic = self._order[full(self.settings, headers["dlq_topic"].decode())]
@@ -746,7 +746,7 @@ def _named(key: bytes) -> str:
     return key.decode(errors="replace")
 
 
-async def _records(
+async def committed(
     settings: Settings, topic: Topic[Any], place: TopicPartition, what: str, first: int = 0
 ) -> AsyncGenerator[Record, None]:
     """Yield every committed record of a partition as it is now, from `first` on, saying how far it is."""

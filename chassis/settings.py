@@ -111,6 +111,19 @@ class Settings(BaseSettings):
         10_000, ge=6000, le=300_000, description="after how long a member of a group that fell silent is replaced"
     )
 
+    alert_faults: int = Field(3, ge=1, le=100, description="so many reports that a connector is faulted raise an alert")
+    alert_faults_within_s: int = Field(900, ge=1, le=43_200, description="within so many seconds")
+    alert_connections: int = Field(10, ge=1, le=100, description="so many connections of a station raise an alert")
+    alert_connections_within_s: int = Field(600, ge=1, le=43_200, description="within so many seconds")
+    alert_refused_starts: int = Field(
+        5, ge=1, le=100, description="so many starts with a refused token at a station raise an alert"
+    )
+    alert_refused_starts_within_s: int = Field(900, ge=1, le=43_200, description="within so many seconds")
+    alert_failed_starts: int = Field(
+        3, ge=1, le=100, description="so many remote starts that come to nothing at a station raise an alert"
+    )
+    alert_failed_starts_within_s: int = Field(3600, ge=1, le=43_200, description="within so many seconds")
+
     @field_validator("kafka")
     @classmethod
     def _hosts_and_ports(cls, value: str) -> str:

@@ -25,6 +25,8 @@ SessionId = NewType("SessionId", str)
 CommandId = NewType("CommandId", str)
 RepairId = NewType("RepairId", str)
 RequestId = NewType("RequestId", str)
+AlertId = NewType("AlertId", str)
+"""Derived from the rule, what it is about, and the start of the window."""
 Sealed = NewType("Sealed", str)
 """A secret that only a holder of the deployment's secret can open."""
 

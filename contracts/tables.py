@@ -48,7 +48,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that makes the database as it is described here. Migrations are numbered, so that newer ones are larger."""
 
 UNKNOWN_TOKENS_KEPT = 10_000
@@ -408,6 +408,28 @@ cdrs = Table(
     Column("priced", JSON),
     Index("cdrs_by_age", "tenant", "issued_at", "id"),
     Index("cdrs_by_session", "tenant", "session"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("rule", Text, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("evse", BigInteger),  # of a rule that counts per connector
+    Column("connector", BigInteger),
+    Column("state", Text, nullable=False, server_default="open"),  # open, cleared
+    Column("raised_at", Instant),  # null: only its end has been heard of yet
+    Column("since", Instant),
+    Column("count", BigInteger),
+    Column("within_s", BigInteger),
+    Column("detail", Text),
+    Column("cleared_at", Instant),
+    Column("cleared_reason", Text),  # quiet, a_day_has_passed
+    Index("alerts_by_age", "tenant", "raised_at", "id"),
+    Index("alerts_by_state", "tenant", "state", "raised_at", "id"),
+    Index("alerts_by_station", "tenant", "station", "raised_at", "id"),
 )
 
 changes = Table(

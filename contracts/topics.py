@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar, get_args
 
 import msgspec
 
+from contracts.alerts import AlertEvent
 from contracts.authorizations import AuthorizationEvent
 from contracts.bills import BillEvent
 from contracts.cloudevents import Unreadable
@@ -142,6 +143,7 @@ REGISTRY: Topic[StationRecord] = Topic("registry", StationRecord, key=of_thing, 
 TOKENS: Topic[TokenRecord] = Topic("tokens", TokenRecord, key=of_thing, compacted=True)
 ACCESS: Topic[AccessRecord] = Topic("access", AccessRecord, key=of_thing, compacted=True)
 TARIFFS: Topic[TariffRecord] = Topic("tariffs", TariffRecord, key=of_tariff, compacted=True)
+ALERTS: Topic[AlertEvent] = Topic("alerts", AlertEvent, key=of_station)
 GATEWAYS: Topic[GatewayEvent] = Topic("gateways", GatewayEvent, key=of_station, kept_days=1, partition=reply_partition)
 ALIVE: Topic[GatewayAlive | GatewayGone] = Topic(
     "gateways.alive", GatewayAlive | GatewayGone, key=of_gateway, compacted=True
@@ -163,6 +165,7 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     CHARGING,
     OPERATIONS,
     BILLS,
+    ALERTS,
     GATEWAYS,
     ALIVE,
 )

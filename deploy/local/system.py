@@ -17,7 +17,18 @@ from deploy.local.folder import Folder, InUse
 from deploy.local.part import Address, Part, patient_enough
 from deploy.local.plan import EDGES, Plan
 
-SERVICES = ("directory", "authorization", "sessions", "operations", "billing", "views", "analytics", "gateway", "api")
+SERVICES = (
+    "directory",
+    "authorization",
+    "sessions",
+    "operations",
+    "billing",
+    "monitoring",
+    "views",
+    "analytics",
+    "gateway",
+    "api",
+)
 """In the order in which they are started; they are stopped the other way round."""
 PATIENCE_S = 60
 LEFTOVERS_S = 15

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.api import (
     access_keys,
+    alerts,
     cdrs,
     commands,
     credentials,
@@ -47,6 +48,7 @@ TAGS = [
     {"name": "tokens", "description": "what opens charging"},
     {"name": "sessions", "description": "what was charged, and is charging"},
     {"name": "commands", "description": "what is asked of stations"},
+    {"name": "alerts", "description": "what a person should look at"},
     {"name": "reports", "description": "sums over the past"},
     {"name": "prices", "description": "what charging costs"},
     {"name": "stream", "description": "what happens, as it happens"},
@@ -54,16 +56,17 @@ TAGS = [
     {"name": "about", "description": "this interface itself"},
 ]
 RESOURCES = (
+    sessions,  # what is asked most is found first
     sites,
     stations,
     credentials,
     frames,
     tokens,
-    sessions,
     readings,
     repairing,
     repairs,
     commands,
+    alerts,
     reports,
     tariffs,
     cdrs,

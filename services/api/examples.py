@@ -382,6 +382,21 @@ CDR: dict[str, Any] = {
     "credited_by": None,
     "details": PRICED,
 }
+ALERT: dict[str, Any] = {
+    "id": "0f8d2a40-6a0e-5a1c-8a43-6b1f0f6b2a11",
+    "rule": "repeated_faults",
+    "station": "RDAM 123",
+    "evse": 1,
+    "connector": 1,
+    "state": "cleared",
+    "raised_at": NOON,
+    "since": "2026-03-01T11:52:00Z",
+    "count": 3,
+    "within_s": 900,
+    "detail": "GroundFailure",
+    "cleared_at": "2026-03-01T12:15:00Z",
+    "cleared_reason": "quiet",
+}
 COST: dict[str, Any] = {
     "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
     "station": "RDAM 123",

@@ -279,6 +279,15 @@ class Queries:
             question = question.where(_before((c.issued_at, c.id), (after.at, after.id)))
         return await self._rows(question.order_by(c.issued_at.desc(), c.id.desc()).limit(limit))
 
+    async def alerts(self, tenant: str, after: Asked | None, limit: int, **fields: str | None) -> Rows:
+        """Return alerts, the newest first, of the state, station or rule that `fields` name."""
+        c = tables.alerts.c
+        wanted = [c[name] == value for name, value in fields.items() if value is not None]
+        question = select(tables.alerts).where(c.tenant == tenant, c.raised_at.is_not(None), *wanted)
+        if after is not None:
+            question = question.where(_before((c.raised_at, c.id), (after.at, after.id)))
+        return await self._rows(question.order_by(c.raised_at.desc(), c.id.desc()).limit(limit))
+
     # ---- changes and keys ------------------------------------------------------------------------------------------
 
     async def outcome(self, tenant: str, request: str, kind: str, id: str) -> Row[Any] | None:

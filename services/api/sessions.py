@@ -143,12 +143,13 @@ COLUMNS = {name: name for name in Session.model_fields} | {
 }
 """What each field of a session is called in its table."""
 _PLACES = [column.name for column in SHOWN]
-_PICK = itemgetter(*(_PLACES.index(COLUMNS[name]) for name in Session.model_fields))
+_NAMES = tuple(Session.model_fields)
+_PICK = itemgetter(*(_PLACES.index(COLUMNS[name]) for name in _NAMES))
 
 
 def plain(row: Row[Any]) -> dict[str, Any]:
     """Return a session's fields. Its row has them already as they are to be: a model would look at each once more."""
-    return dict(zip(Session.model_fields, _PICK(row), strict=True))
+    return dict(zip(_NAMES, _PICK(row), strict=True))
 
 
 def said(response: Response, value: Any) -> Response:

@@ -28,7 +28,7 @@ _TOKEN = re.compile(
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _NEARLY_A_NUMBER = re.compile(r"\+?(?P<sign>-?)0*(?P<whole>\d*)(?P<decimals>\.\d*)?(?P<power>[eE][+-]?\d+)?", re.ASCII)
 _WORDS = {"true", "false", "null"}
-_NO_ESCAPE = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_ESCAPE = re.compile(r'(\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))|\\')
 _CLOSES = {"[": "]", "{": "}"}
 
 
@@ -178,7 +178,7 @@ class _Bench:
             return msgspec.json.encode(msgspec.json.decode(part, type=str)).decode()
         except ValueError:
             self.note("Q-22", "an escape that is no character")
-        said = json.loads(_NO_ESCAPE.sub(r"\\\\", part), strict=False)
+        said = json.loads(_ESCAPE.sub(lambda found: found[1] or r"\\", part), strict=False)
         return msgspec.json.encode(said.encode("utf-8", "replace").decode()).decode()
 
     def _scalar(self, part: str, *, is_last: bool) -> bool:

@@ -42,8 +42,8 @@ from services.gateway.profiles import Hardware
 from services.gateway.protocol import Answered, Ask, Broken, Call, Connection, Refused, Unread
 from services.gateway.v16 import Line
 
-OF_HISTORY = frozenset({"T-42"})
-"""Rules that depend on frames which are not in the log, such as most heartbeats."""
+OF_HISTORY = frozenset({"T-42", "T-68"})
+"""Rules that depend on what is not in the log: most heartbeats, and which stations a process has heard to boot."""
 LONGEST = 160
 """So many characters of a value are shown."""
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from contracts import tables
+from contracts.alerts import AlertCleared, AlertEvent, AlertRaised
 from contracts.authorizations import AuthorizationEvent, TokenDecided, UnknownTokenSeen
 from contracts.bills import (
     BillDiscarded,
@@ -102,6 +103,7 @@ Said = (
     SessionEvent
     | OperationsEvent
     | BillEvent
+    | AlertEvent
     | AuthorizationEvent
     | DirectoryEvent
     | Site
@@ -212,6 +214,8 @@ def operations(event: Said, mark: Mark) -> Iterator[Operation]:
             | BillDiscarded()
         ):
             yield from _billed(event, mark)
+        case AlertRaised() | AlertCleared():
+            yield put(tables.alerts, _alert(event))
         case RepairRefused():
             yield put(tables.repairs, _refused(event, mark), unless="there")
         case SessionRepaired():
@@ -595,6 +599,32 @@ def _credit(event: CdrCredited) -> Row:
 def _document(event: CdrIssued | CdrCredited, id: str, kind: str) -> Row:
     about = {"tenant": event.tenant, "id": id, "kind": kind, "session": event.session, "station": event.station}
     return about | {"issued_at": event.at}
+
+
+# ---- alerts --------------------------------------------------------------------------------------------------------
+
+
+def _alert(event: AlertEvent) -> Row:
+    """Return what an event says of its alert. Only its end says a state, so that no repetition opens it again."""
+    about = {
+        "tenant": event.tenant,
+        "id": event.alert,
+        "rule": event.rule,
+        "station": event.station,
+        "evse": event.evse,
+        "connector": event.connector,
+    }
+    match event:
+        case AlertRaised():
+            return about | {
+                "raised_at": event.at,
+                "since": event.since,
+                "count": event.count,
+                "within_s": event.within_s,
+                "detail": event.detail,
+            }
+        case AlertCleared():  # pragma: no branch
+            return about | {"state": "cleared", "cleared_at": event.at, "cleared_reason": event.reason}
 
 
 # ---- sessions ------------------------------------------------------------------------------------------------------

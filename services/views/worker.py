@@ -22,6 +22,7 @@ from contracts import tables
 from contracts.cloudevents import Unreadable
 from contracts.topics import (
     ACCESS,
+    ALERTS,
     AUTHORIZATIONS,
     BILLS,
     DIRECTORY,
@@ -36,7 +37,7 @@ from services.views import rows, store
 from services.views.rows import Changes, Key, Mark, Operation, Row, Step, Unfit
 from services.views.store import Partition, Position
 
-TOPICS = (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS, AUTHORIZATIONS, SESSIONS, OPERATIONS, BILLS)
+TOPICS = (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS, AUTHORIZATIONS, SESSIONS, OPERATIONS, BILLS, ALERTS)
 """Only what is kept for ever or compacted, so that the tables can be rebuilt at any time."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -48,6 +48,8 @@ NEEDS = {
     "list_readings": "read",
     "list_commands": "read",
     "get_command": "read",
+    "list_alerts": "read",
+    "get_alert": "read",
     "list_access_keys": "admin",
     "get_access_key": "admin",
     "create_access_key": "admin",

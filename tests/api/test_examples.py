@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from services.api import (
     access_keys,
+    alerts,
     cdrs,
     commands,
     credentials,
@@ -29,6 +30,7 @@ MODELS: list[type[BaseModel]] = [
     access_keys.AccessKey,
     access_keys.Me,
     access_keys.ShownKey,
+    alerts.Alert,
     cdrs.Cdr,
     cdrs.Cost,
     commands.Command,

@@ -11,13 +11,13 @@ from contracts.event import SessionId, SiteId, StationId, TenantId
 from contracts.sessions import Account, EnergyDelivered, ReadingsTaken
 from contracts.stations import Frame as Said
 from contracts.stations import HeartbeatReceived, Reading, Sample
-from contracts.topics import READINGS, SESSIONS, STATIONS
+from contracts.topics import ALERTS, READINGS, SESSIONS, STATIONS
 from services.api.problems import CATALOGUE
 from tests.analytics.given import at
 from tests.api.network import FIRST_KEY, Network, app_of
 from tests.api.test_history import Archive, archive
 from tests.api.test_repairs import done
-from tests.views.given import authorized, delivered, started
+from tests.views.given import authorized, delivered, raised, started
 
 __all__ = ["archive"]
 
@@ -63,6 +63,7 @@ async def prepared(network: Network, archive: Archive) -> None:
     await network.says(SESSIONS, started(session, **STATION), authorized(session, **STATION))
     await network.says(SESSIONS, delivered(7100, session, **STATION))
     network.repairs = done
+    await network.says(ALERTS, raised(**STATION))
     frame = Said('[2,"18","Heartbeat",{}]')
     where: dict[str, Any] = {"gateway": "g", "reply_to": 0, "epoch": 3}
     await archive.keeps(STATIONS, HeartbeatReceived(at=at(0), message_id='"18"', frame=frame, **where, **STATION))

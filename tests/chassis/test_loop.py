@@ -158,6 +158,7 @@ async def test_a_restart_goes_on_where_the_last_commit_was(settings: Settings, l
     assert (await counts(settings))["A"] == [1, 2]
 
 
+@pytest.mark.covers("C-086")
 async def test_three_members_share_four_partitions_and_lose_nothing_when_they_come_and_go(
     settings: Settings, log: Log
 ) -> None:

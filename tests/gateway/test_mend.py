@@ -135,3 +135,9 @@ def test_whatever_begins_like_an_array_becomes_one(said: list[object], place: in
 @pytest.mark.parametrize("frame", ['[2,"7","Heartbeat",tru', '[2,"7","Heartbeat",{"a":1', '[2,"7","Heartbeat",{"a":12'])
 def test_blanks_behind_what_is_cut_off_change_nothing(frame: str) -> None:
     assert mended(frame + " \r\n") == mended(frame)
+
+
+def test_an_escape_of_a_backslash_is_no_escape_of_what_follows() -> None:
+    found = mended(r'[2,"\\0\\\0",]')
+    assert found is not None
+    assert msgspec.json.decode(found.text) == [2, r"\0\\0"]

@@ -308,6 +308,7 @@ def test_a_command_whose_time_has_not_come_does_not_expire() -> None:
     assert given(domain, *asked()).when(ticked(59, alive(1, at=58))) == []
 
 
+@pytest.mark.covers("Q-72")
 def test_an_accepted_start_without_a_session_expires() -> None:
     """TC_011_2, C-100, M-20."""
     assert given(domain, *under_way()).when(ticked(120, alive(1, at=119))) == [expired(120, NOTHING_CAME)]

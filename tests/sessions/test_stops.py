@@ -173,7 +173,7 @@ def test_c_057_a_stop_that_fits_two_sessions_waits_in_quarantine() -> None:
     assert len(log.state.open) == 2
 
 
-@pytest.mark.covers("C-057")
+@pytest.mark.covers("C-057", "Q-67")
 def test_c_057_a_stop_that_fits_nothing_waits_in_quarantine_with_its_energy() -> None:
     (quarantined,) = given(domain).when(stop(transaction="-1", reason="Rejected"))
     assert quarantined == SessionQuarantined(

@@ -64,6 +64,7 @@ def settings() -> Settings:
         api_port=0,
         log_level="debug",
         cdr_hold_s=0.5,
+        alert_faults_within_s=6,
     )
 
 
@@ -458,9 +459,9 @@ async def boot(station: Station) -> dict[str, Any]:
     return await station.call("BootNotification", BOOT)
 
 
-async def status(station: Station, connector: int, word: str) -> None:
+async def status(station: Station, connector: int, word: str, error: str = "NoError") -> None:
     """Say what a connector is now."""
-    payload = {"connectorId": connector, "errorCode": "NoError", "status": word, "timestamp": said(clock.now())}
+    payload = {"connectorId": connector, "errorCode": error, "status": word, "timestamp": said(clock.now())}
     assert await station.call("StatusNotification", payload) == {}
 
 

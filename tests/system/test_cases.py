@@ -211,6 +211,23 @@ async def test_tc_023_3_a_blocked_id_tag(yard: Yard) -> None:
     assert await authorize(await yard.station(), token.uid) == "Blocked"
 
 
+async def test_tc_024_the_connectors_lock_fails(yard: Yard) -> None:
+    station, token = await yard.station(), await yard.token()
+    await status(station, 1, "Preparing")
+    assert await authorize(station, token.uid) == "Accepted"
+    await status(station, 1, "Faulted", "ConnectorLockFailure")
+
+    def has_failed(shown: Any) -> bool:
+        connector = shown["evses"][0]["connectors"][0]["status"] if shown["evses"] else None
+        return connector is not None and (connector["status"], connector["error_code"]) == (
+            "Faulted",
+            "ConnectorLockFailure",
+        )
+
+    await yard.rest.until_station(station.identity, has_failed, "a failed lock")
+    assert await yard.rest.sessions(station.identity) == []
+
+
 async def test_tc_032_1_power_failure_and_the_stop_after_the_boot(yard: Yard) -> None:
     station, token = await yard.station(), await yard.token()
     began, failed = ago(hours=3), ago(hours=1)

@@ -15,10 +15,11 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180
 DRIVERS = 30
 VICTIMS = (
     "directory",
-    "authorization",
-    "sessions",
+    pytest.param("authorization", marks=pytest.mark.covers("C-083")),
+    pytest.param("sessions", marks=pytest.mark.covers("C-082")),
     "operations",
     "billing",
+    "monitoring",
     "views",
     "analytics",
     "gateway",

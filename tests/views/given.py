@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 from chassis.kafka import Chunk, Record
+from contracts.alerts import AlertCleared, AlertRaised
 from contracts.authorizations import TokenInfo, UnknownTokenSeen
 from contracts.bills import CdrCredited, CdrHeld, CdrIssued, CostUpdated, Priced, SessionMeasured, TariffBound, Usage
 from contracts.cloudevents import Attributes, to_headers
 from contracts.event import (
+    AlertId,
     CommandId,
     Event,
     GatewayId,
@@ -39,6 +41,7 @@ from contracts.sessions import EnergyDelivered, SessionAuthorized, SessionEnded,
 from contracts.tariffs import PriceComponent, Tariff, TariffElement
 from contracts.topics import (
     ACCESS,
+    ALERTS,
     AUTHORIZATIONS,
     BILLS,
     DIRECTORY,
@@ -262,6 +265,25 @@ def whose_session(session: str) -> dict[str, Any]:
     return {"tenant": NORTH, "station": StationId("st-1"), "session": SessionId(session)}
 
 
+def raised(alert: str = "a-1", seconds: float = 60, **more: Any) -> AlertRaised:
+    values: dict[str, Any] = {"rule": "repeated_faults", "evse": 1, "connector": 2} | of() | more
+    return AlertRaised(
+        at=at(seconds),
+        alert=AlertId(alert),
+        place=7,
+        since=at(seconds - 50),
+        count=3,
+        within_s=900,
+        detail="GroundFailure",
+        **values,
+    )
+
+
+def cleared(alert: str = "a-1", seconds: float = 960, **more: Any) -> AlertCleared:
+    values: dict[str, Any] = {"rule": "repeated_faults", "evse": 1, "connector": 2, "reason": "quiet"} | of() | more
+    return AlertCleared(at=at(seconds), alert=AlertId(alert), place=8, **values)
+
+
 def everything(partition: int = 0) -> list[Chunk]:
     """A batch of each topic, about things of that partition."""
     name = f"st-{partition}"
@@ -323,6 +345,15 @@ def everything(partition: int = 0) -> list[Chunk]:
                 cdr(f"e-{partition}", f"s-{partition}-0", number=2, corrects=f"d-{partition}", **whose),
                 bound(f"s-{partition}-1", **whose),
                 held(f"s-{partition}-1", **whose),
+            ],
+            partition=partition,
+        ),
+        chunk(
+            ALERTS,
+            [
+                raised(f"a-{partition}", **whose),
+                cleared(f"a-{partition}", **whose),
+                raised(f"b-{partition}", 2000, **whose),
             ],
             partition=partition,
         ),

@@ -100,6 +100,7 @@ async def test_every_topic_fills_its_tables(migrated: AsyncEngine) -> None:
         "tariff_assignments": 1,
         "costs": 2,
         "cdrs": 3,
+        "alerts": 2,
     }
     (there,) = await rows_of(migrated, tables.stations)
     assert (there["declared"], there["version"], there["tags"], there["online"]) == (True, 2, ["fast"], False)
