@@ -24,11 +24,12 @@ def corrected(bills: Iterable[Bill]) -> Iterator[Document]:
         if valid is not None and (valid.total_excl, valid.total_incl) == (bill.total_excl, bill.total_incl):
             continue
         if valid is not None:
-            yield Document(f"{valid.id}-C", _negative(valid.total_excl), _negative(valid.total_incl), valid.id)
+            yield Document(f"{valid.id}-C", negative(valid.total_excl), negative(valid.total_incl), valid.id)
         number += 1
         valid = Document(f"CDR-{number}", bill.total_excl, bill.total_incl)
         yield valid
 
 
-def _negative(amount: Decimal | None) -> Decimal | None:
+def negative(amount: Decimal | None) -> Decimal | None:
+    """Return what takes an amount back; what is unknown stays so."""
     return None if amount is None else -amount

@@ -36,6 +36,7 @@ from contracts.sessions import (
     SessionRepaired,
     SessionStarted,
 )
+from services.billing.documents import negative
 from services.billing.heard import Heard
 from services.billing.meter import END
 from services.billing.state import CLOSED, OPEN, Bound, Over, Running, Session, State, Station
@@ -212,8 +213,8 @@ def _credit(session: Over, at: Instant) -> CdrCredited:
         cdr=_id(session, f"credit-{session.number}"),
         credits=session.cdr,
         currency=session.currency,
-        total_excl=_negative(session.total_excl),
-        total_incl=_negative(session.total_incl),
+        total_excl=negative(session.total_excl),
+        total_incl=negative(session.total_incl),
     )
 
 
@@ -236,10 +237,6 @@ def _issued(session: Over, at: Instant, priced: Priced) -> CdrIssued:
 
 def _id(session: Over, what: str | int) -> str:
     return derived_id(session.id, "billing", what)
-
-
-def _negative(amount: Decimal | None) -> Decimal | None:
-    return None if amount is None else -amount
 
 
 def _priced(session: Over, bill: Bill) -> Priced:

@@ -6,7 +6,7 @@ step size is applied once to the whole session; limits bound net and gross for t
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -455,7 +455,7 @@ def _in_force(book: Book, switches: Sequence[tuple[int, str | None]], at: Instan
 def _moment(book: Book, meter: Measured, curve: Curve, calendar: Calendar | None, at: Instant) -> Moment:
     amps = milliwatts = None
     if book.follows_power:
-        n = bisect_right([sample.at for sample in meter.samples], at) - 1
+        n = bisect_right(meter.samples, at, key=lambda sample: sample.at) - 1
         known = meter.samples[n] if n >= 0 else None
         amps = None if known is None else known.amps
         milliwatts = curve.milliwatts(at) if known is None or known.milliwatts is None else known.milliwatts
@@ -525,8 +525,3 @@ def shared(amounts: Sequence[Fraction], decimals: int) -> list[Decimal]:
     for n in order[:missing]:
         units[n] += 1
     return [Decimal(unit).scaleb(-decimals) for unit in units]
-
-
-def total(amounts: Iterable[Decimal]) -> Decimal:
-    """Return the sum of amounts."""
-    return sum(amounts, Decimal(0))
