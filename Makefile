@@ -59,7 +59,8 @@ lint: .venv/installed ## ruff, mypy, import-linter
 
 .PHONY: test
 test: install test-tools ## set everything up and run every test
-	@$(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
+	@$(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder -m "not alone"
+	@$(BIN)/pytest -m alone
 
 .PHONY: test-tools
 test-tools: # what the tests run besides: PostgreSQL and kubectl
@@ -84,6 +85,10 @@ load: install ## let simulated stations charge against `make run` (STATIONS=50 R
 .PHONY: torture
 torture: install ## 200 stations charge while everything is killed again and again; nothing may be lost (SEED=)
 	@$(BIN)/python -m tests.torture $(call flag,SEED) $(call flag,STATIONS) $(call flag,SECONDS)
+
+.PHONY: torture-money
+torture-money: install ## 2,000 sessions are charged and paid while whoever keeps books is killed again and again; all books must agree (SEED=)
+	@$(BIN)/python -m tests.torture.money $(call flag,SEED) $(call flag,SESSIONS) $(call flag,SECONDS)
 
 flag = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 

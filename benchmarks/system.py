@@ -28,7 +28,7 @@ from contracts.topics import CATALOGUE
 from deploy.local.rest import Rest
 from deploy.local.system import SERVICES, System, build
 
-STATIONS, SECONDS, WARM_UP = 200, 20.0, 4.0
+STATIONS, SECONDS, WARM_UP = 200, 60.0, 4.0
 PER_S = 50
 COMMITS_EVERY_S = 5.0
 """Consumers say how far they are only so often: so much of a lag is none."""
@@ -276,7 +276,7 @@ Waits = Callable[[], Awaitable[list[float]]]
 
 async def _beside(ground: Ground, name: str, ours: Waits, floor: Waits, unit: str) -> list[Figure]:
     floors, found = [], []
-    for _ in range(max(1, ground.runs // 2)):
+    for _ in range(ground.runs):
         floors.append(await floor())
         found.append(await ours())
     figures = []

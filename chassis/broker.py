@@ -23,8 +23,9 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from time import monotonic
 from typing import Self
@@ -36,6 +37,8 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 JARS = _CHECKOUT / ".cache" / "kafka"
 _LOCAL = _CHECKOUT / "deploy" / "local"
 _OLDEST_JAVA = 17
+ROOM_BYTES = 4 << 20
+"""With less than this on its disk Kafka is not started: it would end, or be unable to write its own log."""
 
 # Half a gigabyte is plenty here; only the quick compiler, since a local broker's life is mostly its start.
 JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -59,6 +62,10 @@ class PortTaken(NoBroker):
 
 class FolderInUse(NoBroker):
     """Another broker runs on the folder."""
+
+
+class DiskFull(NoBroker):
+    """There is no room where the data are."""
 
 
 class BrokerDied(NoBroker):
@@ -126,6 +133,7 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = await self._lock()
         try:
+            self._refuse_full_disk()
             _refuse_taken(self.port)
             await self._format_once(java, classpath)
             self._child = child = self._launch(java, classpath, lock)
@@ -167,6 +175,17 @@ class Broker:
         if not any(jar.name.startswith("kafka-server-") for jar in jars):
             raise JarsMissing(f"Kafka's jars are not in {self.jars}: run `make install`")
         return os.pathsep.join(map(str, jars))
+
+    def is_out_of_room(self) -> bool:
+        """Whether the disk that holds the folder is full: Kafka ends then, and could not start."""
+        return shutil.disk_usage(self.folder).free < ROOM_BYTES
+
+    def _refuse_full_disk(self) -> None:
+        if self.is_out_of_room():
+            raise DiskFull(
+                f"the disk that holds {self.folder} is full, and Kafka does not run without {ROOM_BYTES >> 20} MiB of room: make "
+                "room on it, and start again. Nothing that was acknowledged is lost"
+            )
 
     async def _lock(self) -> int:
         """The folder's lock. One whose owner is dead will be free in a moment: its broker is just ending."""
@@ -249,7 +268,8 @@ class Broker:
             await asyncio.sleep(0.02)
         self._report(f"Kafka answers on {self.bootstrap} after {monotonic() - began:.1f} s")
 
-    def _died(self, what: str, code: int) -> BrokerDied:
+    def _died(self, what: str, code: int) -> NoBroker:
+        self._refuse_full_disk()
         return BrokerDied(f"{what} (exit code {code}); {self._end()}")
 
     def _end(self) -> str:
@@ -298,13 +318,21 @@ def _version(java: str) -> str:
     return said.stderr + said.stdout
 
 
+def _from_anywhere(ports: range) -> Iterator[int]:
+    first = random.randrange(len(ports))
+    return cycle([*ports[first:], *ports[:first]])
+
+
+_PORTS = _from_anywhere(range(20_000, 32_000))
+
+
 def free_port(*, but: int = 0) -> int:
-    """A port on which nobody listens, and not `but`.
+    """A port on which nobody listens, not `but`, and none that this process was told of before (but for 12,000 times ago).
 
     It lies below those that systems give to outgoing connections: while a broker is down between a kill and a restart,
     no client's connection can take its port, nor connect to itself there.
     """
-    return next(port for port in random.sample(range(20_000, 32_000), 12_000) if port != but and _refusal(port) is None)
+    return next(port for port in _PORTS if port != but and _refusal(port) is None)
 
 
 def _refusal(port: int) -> OSError | None:

@@ -21,6 +21,7 @@ import clickhouse_connect
 import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, DataError, NotSupportedError, ProgrammingError
+from urllib3.exceptions import HTTPError
 
 from chassis.errors import SaysWhatToDo
 
@@ -42,8 +43,11 @@ class Refused(Exception):
         self.code = code
 
 
-# Timeouts, too many queries or parts, memory, read-only replicas, lost keepers, overload, interrupted queries.
-_PASSING = frozenset({159, 202, 203, 209, 210, 225, 241, 242, 243, 252, 279, 285, 319, 394, 425, 439, 574, 745, 999})
+# Files that cannot be written or opened, timeouts, too many queries or parts, memory, read-only replicas, a full disk, lost
+# keepers, overload, interrupted queries.
+_PASSING = frozenset(
+    {75, 76, 159, 202, 203, 209, 210, 225, 241, 242, 243, 252, 279, 285, 319, 394, 425, 439, 574, 745, 999}
+)
 TABLE_ALREADY_EXISTS = 57
 
 _INSERT: Settings = {
@@ -52,6 +56,8 @@ _INSERT: Settings = {
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "date_time_input_format": "best_effort",
 }
+PIECE_BYTES = 1 << 18
+"""Of a streamed result, that are in memory at a time."""
 _TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
 
 
@@ -107,6 +113,18 @@ class ClickHouse:
         """Return the rows of a SELECT, held in memory whole; times have zones. `{name:Type}` in `sql` stands for a parameter."""
         bound = dict(parameters or {})
         return await self._call(lambda client: list(client.query(sql, parameters=bound).named_results()))
+
+    async def stream(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, fmt: str, settings: Settings | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield the result of a SELECT in one of ClickHouse's formats, piece by piece as it comes."""
+        bound, given = dict(parameters or {}), dict(settings or {})
+        source: Any = await self._call(lambda client: client.raw_stream(sql, parameters=bound, settings=given, fmt=fmt))
+        try:
+            while piece := await self._call(lambda _: _read(source, self.address)):
+                yield piece
+        finally:
+            await self._call(lambda _: source.close())
 
     async def command(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Settings | None = None
@@ -204,6 +222,13 @@ def connect(url: str, *, threads: int = 8, timeout_s: int = 300) -> ClickHouse:
     """Build a ClickHouse that is not yet connected: see `address` for the URL. At most `threads` calls run at once."""
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # it warns of what it raises as well
     return ClickHouse(address(url), threads=threads, timeout_s=timeout_s)
+
+
+def _read(source: Any, address: Address) -> bytes:
+    try:
+        return bytes(source.read(PIECE_BYTES))
+    except (OSError, HTTPError) as error:
+        raise Unavailable(f"ClickHouse at {address} broke off: {error}") from error
 
 
 def _meaning(error: DatabaseError, address: Address) -> Unavailable | Refused:

@@ -51,8 +51,8 @@ class Copy(Generic[E]):
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take in a record; null is deletion. Raises `Unreadable` and stays as it was."""
+        event = self._whole.topic.under(key, value) if value is not None else None
         key = self._whole.rekey(key)
-        event = self._whole.topic.decode(value) if value is not None else None
         if self._whole.index and (old := self._values.get(key)) is not None:
             self._unindex(self._whole.index(self._whole.topic.decode(old)), key)
         if value is None:

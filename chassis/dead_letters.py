@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+from contextlib import suppress
 
 import msgspec
 
@@ -30,14 +31,20 @@ async def parked_keys(settings: Settings, service: str) -> dict[bytes, tuple[int
         for place in places:
             while await consumer.position(place) < ends[place]:
                 for record in (await consumer.getmany(place, timeout_ms=200)).get(place, []):
-                    if record.key.startswith(PARKED):
-                        found.pop(record.key.removeprefix(PARKED), None)
-                        if record.value is not None:
-                            why = msgspec.json.decode(record.value, type=Parked)
-                            found[record.key.removeprefix(PARKED)] = (place.partition, why)
+                    if (record.key or b"").startswith(PARKED):
+                        _hear(found, record.key.removeprefix(PARKED), record.value, place.partition)
     finally:
         await kafka.departed(consumer)
     return found
+
+
+def _hear(found: dict[bytes, tuple[int, Parked]], key: bytes, value: bytes | None, partition: int) -> None:
+    """Take in a record of a state topic, as the service itself does."""
+    with suppress(ValueError):
+        why = None if value is None else msgspec.json.decode(value, type=Parked)
+        found.pop(key, None)
+        if why is not None:
+            found[key] = (partition, why)
 
 
 async def replay(settings: Settings, service: str, key: bytes, partition: int) -> None:

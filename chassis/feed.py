@@ -30,6 +30,7 @@ from chassis.kafka import (
     departed,
     full,
     plain_consumer,
+    record_of,
     started,
 )
 from chassis.logs import log
@@ -195,7 +196,7 @@ class Tail(Generic[I]):
 
 
 def _made(topic: Topic[Any], raws: Sequence[Any], make: Make[I]) -> list[I]:
-    records = (Record(topic, r.partition, r.offset, r.key or b"", r.value, r.headers, r.timestamp) for r in raws)
+    records = (record_of(topic, raw) for raw in raws)
     return [item for record in records if (item := make(record)) is not None]
 
 

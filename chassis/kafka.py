@@ -37,7 +37,7 @@ from chassis import clock, metrics
 from chassis.copies import Copies, Copy, Whole
 from chassis.errors import SaysWhatToDo
 from chassis.logs import log
-from chassis.progress import PROGRESS
+from chassis.progress import NEEDS, PROGRESS
 from chassis.settings import Settings
 from contracts.cloudevents import Attributes, Common, Unreadable, from_headers
 from contracts.event import Event, Message
@@ -68,10 +68,18 @@ ENOUGH_BATCHES = 4
 """While more wait for a partition, `Log.send` waits as well."""
 MOST_BATCHES = 64
 """So many wait for a partition, should Kafka be away, before no more is taken."""
+FETCH_WAIT_MS = 500
+"""So long a fetch waits at the broker where nothing has come: each costs both sides as much as one that brings something."""
+COPY_PACE_S = 0.01
+"""So long after records of a copied topic were taken nothing more is."""
 DAY_MS = 86_400_000
 PARKED_DAYS = 90
 REQUEST_TIMEOUT_MS = 15_000
 """A connection that brings no answer for so long is given up: a broker whose machine is gone closes none itself."""
+
+LOOK_EVERY_S = 2.0
+"""How often it is asked whether Kafka is there, by those who are not ready without it."""
+ANSWERS_WITHIN_S = 5.0
 
 E = TypeVar("E", bound=Event)
 
@@ -116,8 +124,20 @@ class Record:
         """Return what it says, or raise `Unreadable`. A deletion says nothing: check `value` first."""
         if self.value is None:
             raise Unreadable(f"{self.topic.name}: a null where an event should be")
-        attributes = self.attributes()
-        return Message(self.topic.decode(self.value), attributes.id, attributes.recorded_time, self.offset)
+        attributes, event = self.attributes(), self.topic.under(self.key, self.value)
+        if attributes.type != f"voltstream.{type(event).__name__}":
+            raise Unreadable(f"{self.topic.name}: the header 'ce_type' says {attributes.type}, which it is not")
+        return Message(event, attributes.id, attributes.recorded_time, self.offset)
+
+    def is_swollen(self) -> bool:
+        """Whether it is larger than any record of ours may be: Kafka's limit is of compressed bytes."""
+        besides = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.value or b"") + len(self.key) + besides > RECORD_LIMIT
+
+
+def record_of(topic: Topic[Any], raw: Any) -> Record:
+    """Return what aiokafka has fetched as a record of ours."""
+    return Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
 
 
 # ---- settings in aiokafka's words ----------------------------------------------------------------------------------
@@ -166,7 +186,7 @@ def group_consumer(settings: Settings, group: str, *, reset: str = "none") -> AI
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=min(3000, settings.session_timeout_ms // 3),
         max_poll_interval_ms=600_000,
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=MIB,
     )
 
@@ -180,7 +200,7 @@ def plain_consumer(
         enable_auto_commit=False,
         auto_offset_reset=reset,  # with aiokafka's default, `assign` races to the end and nothing is restored
         isolation_level="read_committed" if committed else "read_uncommitted",
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=min(4 * MIB, fetch_bytes),
         fetch_max_bytes=fetch_bytes,
     )
@@ -211,6 +231,25 @@ async def _closed(client: Any) -> None:
         await client.close()
     else:
         await departed(client)
+
+
+async def watched(consumer: AIOKafkaConsumer) -> None:
+    """Look for ever whether Kafka answers: as long as it does not, the process is not ready."""
+    try:
+        while True:
+            (NEEDS.back if await _answers(consumer) else NEEDS.away)("Kafka")
+            await asyncio.sleep(LOOK_EVERY_S)
+    finally:
+        NEEDS.back("Kafka")
+
+
+async def _answers(consumer: AIOKafkaConsumer) -> bool:
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            await consumer._client.fetch_all_metadata()  # noqa: SLF001
+    except (KafkaError, TimeoutError, OSError):
+        return False
+    return True
 
 
 async def departed(consumer: AIOKafkaConsumer, *, patience: float = 5) -> None:
@@ -650,6 +689,15 @@ class Log:
 # ---- reading -------------------------------------------------------------------------------------------------------
 
 
+async def _ends(consumer: AIOKafkaConsumer, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return where partitions end, however long Kafka takes to say so."""
+    while True:
+        try:
+            return dict(await consumer.end_offsets(places))
+        except KafkaTimeoutError as why:
+            log.warning("waiting for Kafka", what="the ends of topics", why=repr(why))
+
+
 class CopyKeeper:
     """Keeps whole copies of compacted topics current while it is entered."""
 
@@ -684,10 +732,19 @@ class CopyKeeper:
         if self._consumer:
             await departed(self._consumer)
 
+    async def until(self, stopping: asyncio.Event) -> None:
+        """Return when asked to stop; raise what ends the copies before."""
+        assert self.task is not None, "it is entered, and keeps something"
+        asked = asyncio.create_task(stopping.wait())
+        await asyncio.wait([self.task, asked], return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if self.task.done():
+            self.task.result()
+
     async def _read_whole(self, consumer: AIOKafkaConsumer) -> None:
         places = [TopicPartition(name, p) for name in self._by_name for p in range(self._settings.partitions)]
         consumer.assign(places)
-        ends = await consumer.end_offsets(places)
+        ends = await _ends(consumer, places)
         behind = {place for place, end in ends.items() if end > 0}
         read = 0
         while behind:
@@ -699,7 +756,8 @@ class CopyKeeper:
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             PROGRESS.beat(self._work)
-            self._take(await consumer.getmany(timeout_ms=1000))
+            if self._take(await consumer.getmany(timeout_ms=1000)):
+                await asyncio.sleep(COPY_PACE_S)
 
     def _take(self, polled: dict[TopicPartition, list[Any]]) -> int:
         for place, records in polled.items():
@@ -750,7 +808,7 @@ class Tail(Generic[E]):
         while True:
             PROGRESS.beat(self._work)
             for raw in (await self._consumer.getmany(self._place, timeout_ms=1000)).get(self._place, []):
-                record = _record(self._topic, raw)
+                record = record_of(self._topic, raw)
                 try:
                     message = record.message()
                 except Unreadable as error:
@@ -758,10 +816,6 @@ class Tail(Generic[E]):
                     log.error("unreadable", topic=self._topic.name, offset=raw.offset, why=str(error))
                     continue
                 yield message
-
-
-def _record(topic: Topic[Any], raw: Any) -> Record:
-    return Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
 
 
 def partition_of_key(key: bytes, partitions: int) -> int:
@@ -806,7 +860,8 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     """For services that keep their offsets beside what they write: SQL, ClickHouse.
 
     `positions` says where to begin; what it does not name is read from the log's start. Nothing is skipped: an offset that
-    has expired raises `LogTruncated`. A batch is finished before its partitions go to another member.
+    has expired raises `LogTruncated`. A batch is finished before its partitions go to another member, and `put_down` then has
+    returned. Between the beginnings of two batches lie at least `pace_ms` milliseconds.
     """
 
     def __init__(
@@ -818,12 +873,16 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         positions: Positions,
         max_records: int = 2000,
         linger_ms: int = 0,
+        pace_ms: int = 50,
+        put_down: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._settings, self._group = settings, group
+        self._put_down = put_down
         self._topics = {full(settings, topic.name): topic for topic in topics}
         self._positions = positions
         self._max_records = max_records
-        self._linger_s = linger_ms / 1000
+        self._linger_s, self._pace_s = linger_ms / 1000, pace_ms / 1000
+        self._fetched_at = 0.0
         self._consumer = group_consumer(settings, group)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -833,6 +892,7 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         """Another one whenever the group moves: what was polled across that may be from a wrong position."""
         self._next: dict[TopicPartition, int] = {}
         self._beginning: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._committed_at = 0.0
 
@@ -840,6 +900,7 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         await check_topics(self._settings, [topic.name for topic in self._topics.values()])
         self._consumer.subscribe(list(self._topics), listener=self)
         await started(self._consumer, "batches")
+        self._watching = asyncio.create_task(watched(self._consumer), name="watch Kafka")
         return self
 
     async def __aexit__(
@@ -847,8 +908,9 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     ) -> None:
         PROGRESS.over(self._group)
         self._idle.set()  # aiokafka's stop waits for a rebalance to end, and so for us
-        if self._beginning:
-            self._beginning.cancel()
+        for task in (self._beginning, self._watching):
+            if task:
+                task.cancel()
         await departed(self._consumer)
         if self._failed.done():
             self._failed.exception()
@@ -858,6 +920,8 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     async def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
         self._moved()
         await self._idle.wait()
+        if self._put_down is not None:
+            await self._put_down()
         self._next.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -926,11 +990,14 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             for place in polled.keys() & self._next.keys() & self._consumer.assignment():
                 self._consumer.seek(place, self._next[place])
             return []
+        if sum(map(len, polled.values())) < self._max_records:
+            self._fetched_at = asyncio.get_running_loop().time()
         return [self._chunk(place, records) for place, records in polled.items() if records]
 
     async def _poll(self) -> dict[TopicPartition, list[Any]]:
         polled: dict[TopicPartition, list[Any]] = {}
         with suppress(TimeoutError):
+            await self._keep_pace()
             async with asyncio.timeout(5):  # while the group moves, aiokafka waits as long as Kafka is away
                 polled = dict(await self._consumer.getmany(timeout_ms=500, max_records=self._max_records))
                 if polled and self._linger_s:
@@ -939,10 +1006,15 @@ class Batches(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
                         polled.setdefault(place, []).extend(more)
         return polled
 
+    async def _keep_pace(self) -> None:
+        """Wait until some time has passed since the last batch: what comes meanwhile makes up one batch."""
+        time = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self._fetched_at + self._pace_s - time()))
+
     def _chunk(self, place: TopicPartition, raws: list[Any]) -> Chunk:
         topic = self._topics[place.topic]
         metrics.EVENTS_CONSUMED.labels(topic.name).inc(len(raws))
-        return Chunk(topic, place.partition, [_record(topic, raw) for raw in raws], raws[-1].offset + 1)
+        return Chunk(topic, place.partition, [record_of(topic, raw) for raw in raws], raws[-1].offset + 1)
 
     async def _commit(self) -> None:
         """Tell the group how far we are, for lag only."""

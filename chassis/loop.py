@@ -10,12 +10,12 @@ One `Partition` runs per partition number, over that number of every input. What
 
 import asyncio
 import contextlib
-import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from heapq import heappop, heappush
 from typing import Any
 
@@ -24,7 +24,8 @@ import msgspec
 from chassis import clock, kafka, metrics
 from chassis.copies import Copies
 from chassis.errors import SaysWhatToDo
-from chassis.kafka import CopyKeeper, KafkaError, Log, Record, TopicPartition, full
+from chassis.inbox import Inbox, Intake
+from chassis.kafka import CopyKeeper, KafkaError, Log, Record, TopicPartition, full, partition_of_key, record_of
 from chassis.logs import log
 from chassis.parts import Form, Found
 from chassis.progress import PROGRESS
@@ -42,6 +43,8 @@ OFFSETS = b"~offsets"
 PARKED = b"~parked/"
 OFFSETS_AT_LEAST_EVERY_S = 60
 COMMIT_FOR_LAG_EVERY_S = 5
+CUT = 1 << 20
+"""So much of the value is kept of a record that is too large to be written again."""
 PARKED_AT_MOST = 10
 """Keys that one partition may park in a minute without being more than 1 % of them: below this, it is no bad release."""
 
@@ -56,6 +59,10 @@ class OutputTooLarge(Exception):
 
 class TooManyParked(SaysWhatToDo):
     """So many keys fail at once that the rules must be at fault, not the records."""
+
+
+class StateUnreadable(SaysWhatToDo):
+    """The state topic does not say any more how far the service has come."""
 
 
 class RuleFailed(Exception):
@@ -131,12 +138,14 @@ class Partition:
         self.loop, self.number, self.held = loop, number, held
         self.stream, self.settings = loop.stream, loop.settings
         self.stopping = asyncio.Event()
+        self.inbox = self._fresh_inbox()
         self._deadlines: list[tuple[datetime, bytes]] = []
         self._scheduled: dict[bytes, datetime] = {}
         self._written_at = 0.0
         self._offsets_kept: dict[str, int] = {}
         self._failing: list[float] = []
         self._order = {full(self.settings, topic.name): topic for topic in CATALOGUE if topic in self.stream.inputs}
+        self._ranks = {topic.name: CATALOGUE.index(topic) for topic in self.stream.inputs}
         self._parked = TopicPartition(full(self.settings, loop.parked.name), number)
         self._places = [*(TopicPartition(name, number) for name in self._order), self._parked]
         self._topic_of = {cls: topic for topic in (*self.stream.outputs, *self.stream.answers) for cls in topic.classes}
@@ -161,6 +170,11 @@ class Partition:
                 self._forget()
                 await self._pause(0.2)
 
+    def stop(self) -> None:
+        """Let the batch in hand be the last."""
+        self.stopping.set()
+        self.inbox.close()
+
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
@@ -181,13 +195,23 @@ class Partition:
                 await self._work(producer)
             finally:
                 PROGRESS.over(self._name)
-                self.loop.consumer.pause(*self._assigned())
+                self.loop.intake.close(self.inbox)
+                self._pause_inputs()
         finally:
             await kafka.abandoned(producer)
 
     def _assigned(self) -> list[TopicPartition]:
         held = self.loop.consumer.assignment()
         return [place for place in self._places if place in held]
+
+    def _fresh_inbox(self) -> Inbox:
+        return Inbox(pause=self._pause_inputs, resume=self._resume_inputs)
+
+    def _pause_inputs(self) -> None:
+        self.loop.consumer.pause(*self._assigned())
+
+    def _resume_inputs(self) -> None:
+        self.loop.consumer.resume(*self._assigned())
 
     async def _is_still_true(self) -> bool:
         """Whether nobody has written a state since we did. A transaction's marker after our last record is nobody."""
@@ -206,10 +230,15 @@ class Partition:
             return
         self.held = Held()
         found = Found()
+        lost: dict[bytes, int] = {}
         what = f"{self.stream.name}-{self.number}"
         async for record in committed(self.settings, self.loop.parked, self._state, what):
-            self._take_back(record.key, record.value, found)
+            try:
+                self._take_back(record.key, record.value, found)
+            except (ValueError, RecursionError):
+                lost[record.key] = record.offset
             self.held.last = record.offset
+        self._check_offsets(lost)
         if unread := self._read_states(found):
             await self._fold_anew(unread)
         self._reschedule()
@@ -220,14 +249,25 @@ class Partition:
         self._scheduled.clear()
         self._schedule_all(list(self.held.states))
 
+    def _check_offsets(self, lost: dict[bytes, int]) -> None:
+        """What nobody of us has written is passed over, unless our own word on how far we are has gone with it."""
+        if lost:
+            log.error("unreadable records in the state topic", topic=self._state.topic, offsets=[*lost.values()][:10])
+        if OFFSETS in lost and not self.held.offsets:
+            raise StateUnreadable(
+                f"{self._state.topic}, partition {self.number}: what should say how far it is cannot be read (offset "
+                f"{lost[OFFSETS]}), and going on would begin anew. Only the service itself may write to this topic"
+            )
+
     def _take_back(self, key: bytes, value: bytes | None, found: Found) -> None:
-        if key == OFFSETS and value:
-            reached = msgspec.json.decode(value, type=Reached)
+        if key == OFFSETS:
+            reached = msgspec.json.decode(value or b"", type=Reached)
             self.held.offsets, self.held.sequence = reached.offsets, reached.sequence
         elif key.startswith(PARKED):
+            parked = None if value is None else msgspec.json.decode(value, type=Parked)
             self.held.parked.pop(key.removeprefix(PARKED), None)
-            if value is not None:
-                self.held.parked[key.removeprefix(PARKED)] = msgspec.json.decode(value, type=Parked)
+            if parked is not None:
+                self.held.parked[key.removeprefix(PARKED)] = parked
         else:
             found.take(key, value)
 
@@ -238,7 +278,7 @@ class Partition:
             parts = found.parts.get(key, {})
             try:
                 self.held.states[key], as_ours = self._form.read(value, parts)
-            except (ValueError, KeyError):  # another shape than ours and our neighbours'
+            except (ValueError, KeyError, RecursionError):  # another shape than ours and our neighbours'
                 unread.add(key)
                 as_ours = False
             if not as_ours:
@@ -252,7 +292,7 @@ class Partition:
         for topic in self.stream.outputs:
             place = TopicPartition(full(self.settings, topic.name), self.number)
             async for record in committed(self.settings, topic, place, f"fold {topic.name}"):
-                if record.value is not None and (sequence := record.attributes().sequence) is not None:
+                if record.value is not None and (sequence := sequence_of(record)) is not None:
                     event = topic.decode(record.value)
                     key = self.stream.key_of_state(event).encode() if self.stream.key_of_state else record.key
                     if key in keys:
@@ -271,6 +311,8 @@ class Partition:
         for place in places:
             consumer.seek(place, known.get(place, first[place]))
         consumer.resume(*places)
+        self.inbox = self._fresh_inbox()
+        self.loop.intake.open(places, self.inbox)
 
     # ---- working ---------------------------------------------------------------------------------------------------
 
@@ -295,54 +337,32 @@ class Partition:
 
     async def _read(self) -> list[Record]:
         """Return the next batch: at once if somebody waits for it, else after lingering a little."""
-        places = self._assigned()
-        if not places:
+        if not self._assigned():
             await asyncio.sleep(0.05)
             return []
-        records = await self._poll(places, self._patience_ms(), MAX_RECORDS)
-        if records and len(records) < MAX_RECORDS and not any(self._awaited(record) for record in records):
-            more = await self._linger(places, MAX_RECORDS - len(records))
+        now = asyncio.get_running_loop().time
+        records = self._records(await self.inbox.take(MAX_RECORDS, self._patience_s()))
+        came = now()
+        while 0 < len(records) < MAX_RECORDS and (left := self._lingers_until(records, came) - now()) > 0:
+            records += self._records(await self.inbox.take(MAX_RECORDS - len(records), left))
             if self.stopping.is_set():
                 return []  # they are read again, by whoever comes next: nothing must hold a rebalance up
-            records = sorted([*records, *more], key=self._rank)
-        return records
+        return sorted(records, key=self._rank)
 
-    async def _linger(self, places: list[TopicPartition], room: int) -> list[Record]:
-        """Return what comes within a moment, or until somebody waits for an answer."""
-        time, more = asyncio.get_running_loop().time, list[Record]()
-        until = time() + LINGER_S
-        while room > len(more) and (left := until - time()) > 0:
-            came = await self._poll(places, math.ceil(1000 * left), room - len(more))
-            more += came
-            if self.stopping.is_set() or any(self._awaited(record) for record in came):
-                break
-        return more
+    def _lingers_until(self, records: list[Record], came: float) -> float:
+        """Return when a batch is to go: at once if somebody waits for it."""
+        return 0.0 if any(self._awaited(record) for record in records) else came + LINGER_S
 
-    async def _poll(self, places: list[TopicPartition], patience_ms: int, room: int) -> list[Record]:
-        """Return what has come. In a rebalance aiokafka would wait for its end, which waits for us: so ours comes first."""
-        polling = asyncio.create_task(
-            self.loop.consumer.getmany(*places, timeout_ms=patience_ms, max_records=room), name="poll"
-        )
-        asked = asyncio.create_task(self.stopping.wait())
-        try:
-            await asyncio.wait([polling, asked], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            asked.cancel()
-            if not polling.done():
-                polling.cancel()
-        await asyncio.wait([polling])
-        return [] if polling.cancelled() else self._ordered(polling.result())
-
-    def _patience_ms(self) -> int:
+    def _patience_s(self) -> float:
         if not self._deadlines:
-            return 500
+            return 0.5
         until = (self._deadlines[0][0] - clock.now()).total_seconds()
-        return max(10, min(500, int(until * 1000)))
+        return max(0.01, min(0.5, until))
 
-    def _ordered(self, polled: dict[TopicPartition, list[Any]]) -> list[Record]:
-        records = [
+    def _records(self, raws: list[Any]) -> list[Record]:
+        return [
             Record(
-                self._order.get(place.topic, self.loop.parked),
+                self._order.get(raw.topic, self.loop.parked),
                 raw.partition,
                 raw.offset,
                 raw.key or b"",
@@ -350,13 +370,11 @@ class Partition:
                 raw.headers,
                 raw.timestamp,
             )
-            for place, raws in polled.items()
             for raw in raws
         ]
-        return sorted(records, key=self._rank)
 
     def _rank(self, record: Record) -> tuple[int, int]:
-        return (CATALOGUE.index(record.topic) if record.topic is not self.loop.parked else -1, record.offset)
+        return (self._ranks.get(record.topic.name, -1), record.offset)
 
     def _awaited(self, record: Record) -> bool:
         return _type_of(record) in self.loop.awaited
@@ -380,6 +398,8 @@ class Partition:
         return due
 
     async def _caught_up(self) -> bool:
+        if self.inbox:
+            return False
         consumer = self.loop.consumer
         for place in self._assigned():
             stable = consumer.last_stable_offset(place)
@@ -440,7 +460,7 @@ class Partition:
         for deadline, key in due:
             if key not in refused and self._is_still_due(key, deadline, outcome):
                 cause = derived_id(f"{key.decode()}/{deadline.isoformat()}", self.stream.name, "tick")
-                message = Message(Ticked(at=deadline), cause, clock.now())
+                message = Message(Ticked(at=deadline), cause, clock.now(), key=key.decode())
                 self._guarded(None, key, message, None, outcome, park=park)
         self._write_states(outcome)
         if not park and (large := self._too_large(outcome)):
@@ -462,21 +482,23 @@ class Partition:
 
     def _hear(self, record: Record, outcome: Outcome, *, park: bool) -> None:
         if self.is_parked(record.key, outcome):
-            outcome.put_aside.append((record, "behind a parked record"))
+            self._put_aside(record, "behind a parked record", outcome)
             return
-        if self.loop.heard and _type_of(record) not in self.loop.heard:
-            return
-        if record.value is None:
+        if not self._means_something(record):
             return
         try:
             attributes, message = record.attributes(), record.message()
         except Unreadable as error:
             outcome.unread.append((record, str(error)))
             return
-        metrics.EVENT_AGE.labels(record.topic.name).observe(
-            max(0.0, (clock.now() - attributes.recorded_time).total_seconds())
-        )
+        _age(record.topic.name).observe(max(0.0, (clock.now() - attributes.recorded_time).total_seconds()))
         self._guarded(record, record.key, message, attributes.traceparent, outcome, park=park)
+
+    def _means_something(self, record: Record) -> bool:
+        """Whether the rules hear it. What is no event of its topic is looked at too: somebody must keep it."""
+        if self.loop.heard and (kind := _type_of(record)) not in self.loop.heard:
+            return kind not in record.topic.types
+        return record.value is not None or not record.topic.compacted
 
     def is_parked(self, key: bytes, outcome: Outcome) -> bool:
         return (outcome.parked[key] if key in outcome.parked else self.held.parked.get(key)) is not None
@@ -549,6 +571,14 @@ class Partition:
         first = outcome.offsets.get(self.loop.parked.name, 0)
         outcome.parked[key] = Parked(clock.now(), why, first)
         if record is not None:
+            self._put_aside(record, why, outcome)
+
+    @staticmethod
+    def _put_aside(record: Record, why: str, outcome: Outcome) -> None:
+        """Let a record of a parked key wait; one that could not be written again whole is none of ours."""
+        if record.is_swollen():
+            outcome.unread.append((record, f"larger than any record of ours, and {why}"))
+        else:
             outcome.put_aside.append((record, why))
 
     # ---- committing ------------------------------------------------------------------------------------------------
@@ -607,16 +637,16 @@ class Partition:
             time=event.at,
             recorded_time=clock.now(),
             traceparent=trace,
-            sequence=sequence,
+            sequence=None if self.stream.rekeyed else sequence,
         )
         await producer.send(
             full(self.settings, topic.name),
             value,
             key=key,
-            partition=self.number,
+            partition=partition_of_key(key, self.settings.partitions) if self.stream.rekeyed else self.number,
             headers=to_headers(attributes),
         )
-        metrics.EVENTS_PRODUCED.labels(topic.name).inc()
+        _produced(topic.name).inc()
 
     async def _send_states(self, producer: Any, outcome: Outcome, sequence: int) -> "asyncio.Future[Any]":
         """Return what will say where the last of them lies."""
@@ -636,17 +666,26 @@ class Partition:
     async def _send_aside(self, producer: Any, name: str, record: Record, why: str) -> None:
         """Write a record whole to where it waits, and say where it came from."""
         headers = [
-            *record.headers,
             ("dlq_topic", record.topic.name.encode()),
             ("dlq_partition", str(record.partition).encode()),
             ("dlq_offset", str(record.offset).encode()),
             ("dlq_error", why[:500].encode()),
         ]
+        if record.is_swollen():
+            headers.append(("dlq_bytes", str(len(record.value or b"")).encode()))
+            record = replace(record, key=record.key[:CUT], value=record.value and record.value[:CUT], headers=())
         await producer.send(
-            name, record.value, key=record.key, partition=self.number, headers=headers, timestamp_ms=record.timestamp_ms
+            name,
+            record.value,
+            key=record.key,
+            partition=self.number,
+            headers=[*record.headers, *headers],
+            timestamp_ms=record.timestamp_ms,
         )
         if name == self._parked.topic:
             metrics.PARKED_RECORDS.labels(self.stream.name).inc()
+        else:
+            _tell_unread(record, why)
 
     def _adopt(self, outcome: Outcome) -> None:
         self.held.states |= outcome.states
@@ -703,20 +742,21 @@ class Partition:
     async def _waiting(self, key: bytes, first: int) -> deque[tuple[int, Record]]:
         found: deque[tuple[int, Record]] = deque()
         async for record in committed(self.settings, self.loop.parked, self._parked, "dead letters", first=first):
-            headers = dict(record.headers)
-            if record.key == key and "dlq_topic" in headers:
-                topic = self._order[full(self.settings, headers["dlq_topic"].decode())]
-                offset = int(headers["dlq_offset"])
-                found.append(
-                    (
-                        record.offset,
-                        Record(topic, self.number, offset, key, record.value, record.headers, record.timestamp_ms),
-                    )
-                )
+            if record.key == key and (original := self._original(record)) is not None:
+                found.append((record.offset, original))
         return found
 
+    def _original(self, record: Record) -> Record | None:
+        """Return what has been put aside, as it was; None for what has not been put there by us."""
+        headers = dict(record.headers)
+        try:
+            topic = self._order[full(self.settings, headers["dlq_topic"].decode())]
+            return replace(record, topic=topic, partition=self.number, offset=int(headers["dlq_offset"]))
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return None
+
     def _replay_one(self, record: Record, outcome: Outcome) -> None:
-        if record.value is None or (self.loop.heard and _type_of(record) not in self.loop.heard):
+        if not self._means_something(record):
             return
         try:
             message = record.message()
@@ -726,13 +766,33 @@ class Partition:
         self._apply(record.key, message, record.attributes().traceparent, outcome, measured=True)
 
 
+def sequence_of(record: Record) -> int | None:
+    """Return the place of a decider's output among all of them; None: nobody that decides has written it."""
+    try:
+        return record.attributes().sequence
+    except Unreadable:
+        return None
+
+
 metrics_of_state: dict[str, int] = {}
+_age, _produced = cache(metrics.EVENT_AGE.labels), cache(metrics.EVENTS_PRODUCED.labels)
 
 
 def _unheeded(sent: "asyncio.Future[Any]") -> None:
     """An answer that Kafka did not take is derived again when the station repeats itself."""
     if not sent.cancelled() and (error := sent.exception()):
         log.warning("an answer was not taken", why=repr(error))
+
+
+def _tell_unread(record: Record, why: str) -> None:
+    metrics.UNREADABLE.labels(record.topic.name).inc()
+    log.error(
+        "unreadable: kept in its topic's .unread",
+        topic=record.topic.name,
+        partition=record.partition,
+        offset=record.offset,
+        why=why[:500],
+    )
 
 
 def _type_of(record: Record) -> str:
@@ -759,7 +819,7 @@ async def committed(
         consumer.seek(place, max(first, begin))
         while await consumer.position(place) < end:
             for raw in (await consumer.getmany(place, timeout_ms=200, max_records=2000)).get(place, []):
-                yield Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
+                yield record_of(topic, raw)
                 if raw.offset % 50_000 == 0 and raw.offset > first:
                     log.info("reading back", what=what, offset=raw.offset, of=end)
     finally:
@@ -774,6 +834,7 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.parked: Topic[Any] = Topic(f"{stream.name}.parked", Replay, key=lambda _: "")
         """An input of its own service: a request to replay comes that way."""
         self.consumer: Any
+        self.intake: Intake
         self.answers: Log
         self.copies: Copies = Copies()
         self.partitions: dict[int, Partition] = {}
@@ -782,6 +843,7 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.heard = {f"voltstream.{cls.__name__}" for cls in stream.hears}
         said = {cls for topic in stream.inputs for cls in topic.classes if cls.awaited}
         said &= set(stream.hears) or said  # who hears nothing of it lets nobody wait
+        said -= set(stream.unhurried)
         self.awaited = {f"voltstream.{cls.__name__}" for cls in said} | {"voltstream.Replay"}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -799,11 +861,14 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         async with AsyncExitStack() as stack:
             self.copies = await stack.enter_async_context(keeper)
             await self._connect(stack)
-            lag = asyncio.create_task(self._tell_lag())
-            asked: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
-            stack.callback(lag.cancel)
-            stack.callback(asked.cancel)
-            waited = [self._failed, asked, lag, *([keeper.task] if keeper.task else [])]
+            chores: list[asyncio.Task[Any]] = [
+                asyncio.create_task(self._tell_lag()),
+                asyncio.create_task(kafka.watched(self.consumer), name="watch Kafka"),
+                asyncio.create_task(stopping.wait()),
+            ]
+            for chore in chores:
+                stack.callback(chore.cancel)
+            waited = [self._failed, *chores, *([keeper.task] if keeper.task else [])]
             done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             for first in done:
                 first.result()
@@ -814,11 +879,15 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         await self.answers.start()
         stack.push_async_callback(self.answers.stop)
         self.consumer = kafka.group_consumer(self.settings, group_of(self.stream))
+        self.intake = Intake(self.consumer, pace_ms=self.stream.pace_ms)
         stack.push_async_callback(kafka.departed, self.consumer)
         stack.push_async_callback(self._stop)
         names = [*(topic.name for topic in self.stream.inputs), self.parked.name]
         self.consumer.subscribe([full(self.settings, name) for name in names], listener=self)
         await kafka.started(self.consumer, f"group {group_of(self.stream)}")
+        intake = asyncio.create_task(self.intake.run(), name="intake")
+        intake.add_done_callback(self._stop_if_failed)
+        stack.callback(intake.cancel)
 
     async def _stop(self) -> None:
         self._stopped = True
@@ -844,7 +913,7 @@ class Loop(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     async def _stop_partitions(self) -> None:
         """Let every partition finish the batch in hand; what takes too long is cancelled and forgotten."""
         for partition in self.partitions.values():
-            partition.stopping.set()
+            partition.stop()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks.values(), timeout=self.settings.session_timeout_ms / 2000)
             for number, task in self._tasks.items():

@@ -57,6 +57,10 @@ STREAM_EVENTS = Counter("voltstream_api_stream_events_total", "Events sent to li
 STREAM_ENDS = Counter("voltstream_api_stream_ends_total", "Live streams that ended", ["why"])
 STREAM_LOG_READS = Counter("voltstream_api_stream_log_reads_total", "Reads of the log for streams that were behind")
 
+RECONCILIATION = Gauge(
+    "voltstream_reconciliation_unexplained", "Differences without an explanation in the last reconciliation of a day"
+)
+
 
 def exposition(registry: CollectorRegistry = REGISTRY) -> bytes:
     """Return all metrics in Prometheus' text format."""

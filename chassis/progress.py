@@ -1,10 +1,12 @@
-"""Whether the work of this process goes on, for `/healthz`.
+"""Whether the work of this process goes on, for `/healthz`, and what it has to wait for, for `/readyz`.
 
 A reading loop beats at every turn, also at one that brings nothing: that Kafka is away is no reason to restart a process.
 """
 
 from collections.abc import Callable
 from time import monotonic
+
+from chassis.logs import log
 
 PATIENCE_S = 60
 
@@ -30,4 +32,31 @@ class Progress:
 
 
 PROGRESS = Progress()
+"""This process's."""
+
+
+class Needs:
+    """What this process needs and cannot reach just now: it is not ready without, and no restart would help."""
+
+    def __init__(self) -> None:
+        self._away: set[str] = set()
+
+    def away(self, what: str) -> None:
+        """It is waited for from now on."""
+        if what not in self._away:
+            self._away.add(what)
+            log.warning("not ready", waiting_for=what)
+
+    def back(self, what: str) -> None:
+        """It answers."""
+        if what in self._away:
+            self._away.discard(what)
+            log.info("answers again", what=what)
+
+    def missing(self) -> list[str]:
+        """Return what is waited for."""
+        return sorted(self._away)
+
+
+NEEDS = Needs()
 """This process's."""

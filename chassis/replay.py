@@ -1,14 +1,15 @@
 """Replay: what the log says, worked out anew and compared with what is there. It decides nothing, sends nothing, changes nothing."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from chassis import kafka
-from chassis.kafka import Chunk, Record, TopicPartition, full
-from chassis.loop import OFFSETS, PARKED, Reached, committed
+from chassis.kafka import Chunk, Record, TopicPartition, full, record_of
+from chassis.loop import OFFSETS, PARKED, Reached, committed, sequence_of
 from chassis.parts import Form, Found, part_key
 from chassis.settings import Settings
 from chassis.stream import Stream
@@ -86,7 +87,7 @@ def _as_written(form: Form, key: bytes, found: Found) -> Mapping[bytes, bytes | 
     lying |= {part_key(name, key): value for name, value in parts.items()}
     try:
         state, as_ours = form.read(found.states[key], parts)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         return lying
     return lying if as_ours else form.write(key, state)
 
@@ -95,8 +96,9 @@ async def _kept(stream: Stream, settings: Settings, number: int) -> tuple[Found,
     found, reached = Found(), Reached({}, 0)
     place = TopicPartition(full(settings, f"{stream.name}.state"), number)
     async for record in committed(settings, stream.outputs[0], place, f"{stream.name}.state"):
-        if record.key == OFFSETS and record.value:
-            reached = msgspec.json.decode(record.value, type=Reached)
+        if record.key == OFFSETS:
+            with suppress(ValueError):
+                reached = msgspec.json.decode(record.value or b"", type=Reached)
         elif not record.key.startswith(PARKED):
             found.take(record.key, record.value)
     return found, reached
@@ -110,7 +112,7 @@ async def _folded(stream: Stream, settings: Settings, number: int, sequence: int
         begin: int | None = None
         async for record in committed(settings, topic, place, f"fold {topic.name}"):
             begin = record.offset if begin is None else begin
-            at = record.attributes().sequence
+            at = sequence_of(record)
             if record.value is not None and at is not None and at <= sequence:
                 rows.append((at, topic, record))
         if begin and topic.kept_days is not None:
@@ -169,9 +171,5 @@ async def chunks(settings: Settings, topics: tuple[Topic[Any], ...], until: Plac
 
 
 def _chunk(topic: Topic[Any], raws: list[Any], until: int) -> Chunk:
-    records = [
-        Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
-        for raw in raws
-        if raw.offset < until
-    ]
+    records = [record_of(topic, raw) for raw in raws if raw.offset < until]
     return Chunk(topic, raws[0].partition, records, records[-1].offset + 1 if records else 0)

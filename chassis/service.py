@@ -8,6 +8,7 @@ signals.end_early()
 
 import argparse
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,7 +24,7 @@ from chassis import logs, metrics
 from chassis.errors import SaysWhatToDo
 from chassis.logs import log
 from chassis.loop import Loop
-from chassis.progress import PROGRESS
+from chassis.progress import NEEDS, PROGRESS
 from chassis.settings import Settings, describe, load_or_exit
 from chassis.stream import Stream
 from chassis.web import Web, bound
@@ -49,6 +50,18 @@ class Service:
     def beat(self) -> None:
         """The work goes on. Whoever has called this once must do so every 60 s, or `/healthz` says that it is stuck."""
         PROGRESS.beat(self.name)
+
+
+class Last:
+    """Calls on when the last of several has called."""
+
+    def __init__(self, several: int, call: Callable[[], None]) -> None:
+        self._several, self._call = several, call
+
+    def __call__(self) -> None:
+        self._several -= 1
+        if self._several == 0:
+            self._call()
 
 
 Serve = Callable[[Settings, Service], Awaitable[None]]
@@ -85,6 +98,8 @@ def launch(name: str, serve: Serve) -> None:
     settings = load_or_exit()
     logs.setup(name, style=settings.log, level=settings.log_level)
     sys.excepthook = _crashed
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # events make no cycles, and by default Python looks for some every 700 objects
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_guarded(name, serve, settings))
         signals.ignore()
@@ -183,7 +198,12 @@ def _health(service: Service) -> Starlette:
     async def readyz(_: Request) -> Response:
         if service.stopping.is_set():
             return PlainTextResponse("stopping\n", 503)
-        return PlainTextResponse("ready\n") if service.is_ready else PlainTextResponse("starting\n", 503)
+        if not service.is_ready:
+            return PlainTextResponse("starting\n", 503)
+        missing = NEEDS.missing()
+        return (
+            PlainTextResponse(f"waiting for {', '.join(missing)}\n", 503) if missing else PlainTextResponse("ready\n")
+        )
 
     async def exposition(_: Request) -> Response:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

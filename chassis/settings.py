@@ -3,6 +3,7 @@
 import os
 import sys
 import textwrap
+from decimal import Decimal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -103,6 +104,37 @@ class Settings(BaseSettings):
         ge=0,
         le=30 * 86_400,
         description="how long after its end a session is billed, so that late values still count",
+    )
+    cost_shown_every_s: float = Field(
+        60,
+        ge=10,
+        le=3600,
+        description="how often a station that shows costs is told the running one while no price changes, at most",
+    )
+    sellers: str = Field(
+        "", description="a JSON file that says for each tenant who issues its invoices; none: they are not written"
+    )
+    fonts: str = Field("", description="a folder with further fonts for invoices, such as for Chinese names")
+    stripe_key: SecretStr = Field(
+        SecretStr(""),
+        description="the secret key of the account at Stripe that holds and takes money; none: nobody pays here",
+    )
+    stripe_webhook_secrets: SecretStr = Field(
+        SecretStr(""),
+        description="the signing secrets of the webhook at Stripe, whsec_…, with commas between: several while one "
+        "takes the place of another",
+    )
+    stripe_api: str = Field(
+        "", pattern=r"^(https?://.+)?$", description="where Stripe's API is, for tests; none: Stripe itself"
+    )
+    payment_return_url: str = Field(
+        "", pattern=r"^(https?://.+)?$", description="where a payer is sent who has paid on the provider's page"
+    )
+    payment_hold: Decimal = Field(
+        Decimal(50),
+        gt=0,
+        le=100_000,
+        description="what is held before somebody without an account charges, where the tariff has no max_price",
     )
     transaction_timeout_ms: int = Field(
         10_000, ge=1000, le=900_000, description="after how long Kafka ends the transaction of a process that died"

@@ -95,8 +95,14 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Who will write says so first: a reader that becomes a writer may find that another has written."""
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    cursor = (
+        connection.connection.cursor()
+    )  # it touches no file, and by way of SQLAlchemy it costs as much as a question
+    cursor.execute("BEGIN")
+    cursor.close()
 
 
 @asynccontextmanager
@@ -126,13 +132,23 @@ async def ask(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     if engine.dialect.name != "sqlite":
         async with reading(engine) as connection:
             return await connection.run_sync(work)
-    beside = _beside.get(engine) or _besides(engine)
+    return await _in_a_thread(_beside.get(engine) or _besides(engine), work)
 
-    def answered() -> T:
-        with beside.begin() as connection:
+
+async def change(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    """Return what `work` does in a transaction that writes, committed when it returns; on SQLite a step as with `ask`."""
+    if engine.dialect.name != "sqlite":
+        async with writing(engine) as connection:
+            return await connection.run_sync(work)
+    return await _in_a_thread((_beside.get(engine) or _besides(engine)).execution_options(writes=True), work)
+
+
+async def _in_a_thread(engine: Engine, work: Callable[[Connection], T]) -> T:
+    def worked() -> T:
+        with engine.begin() as connection:
             return work(connection)
 
-    return await asyncio.get_running_loop().run_in_executor(_askers, answered)
+    return await asyncio.get_running_loop().run_in_executor(_askers, worked)
 
 
 _beside: WeakKeyDictionary[AsyncEngine, Engine] = WeakKeyDictionary()
@@ -142,7 +158,10 @@ _askers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sql")
 def _besides(engine: AsyncEngine) -> Engine:
     """Return an engine without asyncio for the same SQLite database, which ends with the other."""
     beside = create_engine(
-        engine.url.set(drivername="sqlite"), connect_args={"timeout": LOCK_WAIT_S}, **_options(connections=4)
+        engine.url.set(drivername="sqlite"),
+        connect_args={"timeout": LOCK_WAIT_S},
+        pool_use_lifo=True,  # the connection that was used last has its pages at hand
+        **_options(connections=4),
     )
     event.listen(beside, "connect", _prepare_sqlite)
     event.listen(beside, "begin", _begin_sqlite)

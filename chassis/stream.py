@@ -43,6 +43,10 @@ class Stream:
     """Co-partitioned; a batch is heard in the catalogue's order."""
     outputs: tuple[Topic[Any], ...]
     """Written in the transaction, to the input's partition. Each event goes to the topic that carries its class."""
+    rekeyed: bool = False
+    """Its outputs go to the partitions of their own keys instead: it passes on what it hears to whoever decides under another
+    key, and keeps no state. What it leaves open when it dies holds up the readers of all of these for as long as Kafka lets it
+    (`VOLTSTREAM_TRANSACTION_TIMEOUT_MS`), or until its successor has started: no topic that a station waits for (decision 10)."""
     answers: tuple[Topic[Any], ...] = ()
     """Written after the commit, outside it, and no part of the state."""
     copies: tuple[Whole[Any], ...] = ()
@@ -53,6 +57,11 @@ class Stream:
     """When a state wants to hear a `Message[Ticked]`, if nothing else comes before."""
     hears: tuple[type[Event], ...] = ()
     """The events that mean something to the rules; all others are passed over undecoded. Empty: everything."""
+    unhurried: tuple[type[Event], ...] = ()
+    """Of those for whose consequences somebody waits: the events after which nobody waits for us, or only once we have heard
+    what another input says to them. They linger in a batch as others do."""
+    pace_ms: int = 5
+    """So long after records were fetched nothing more is: what comes meanwhile makes up one batch."""
     key_of_state: Callable[[Any], str] | None = None
     """The key of the state that an output came with, where it is not the output's own; for folding a state anew."""
     apart: Mapping[str, Blocks | None] = field(default_factory=dict)

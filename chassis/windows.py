@@ -22,7 +22,7 @@ from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 
 from chassis import clock, kafka, metrics
-from chassis.kafka import KafkaError, Log, Record, TopicPartition, full
+from chassis.kafka import KafkaError, Log, TopicPartition, full, record_of
 from chassis.logs import log
 from chassis.progress import PROGRESS
 from chassis.settings import Settings
@@ -34,6 +34,12 @@ LATE = timedelta(seconds=10)
 """A record may come so long after it was made; time passes for a watch only so long after it did for us."""
 SKEW = timedelta(hours=1)
 """Outputs are looked for that much earlier than they can be."""
+PACE_S = 0.1
+"""So long after records were fetched nothing more is: what comes meanwhile is fetched together."""
+MOST_WAITING = 64
+"""So many fetches of a partition wait for us before Faust fetches no more."""
+BREATH = 100
+"""After so many records others have a turn."""
 TICK_S = 1.0
 COMMIT_EVERY_S = 5.0
 STOP_WITHIN_S = 15
@@ -114,8 +120,9 @@ class _Consumer(driver.Consumer):
         await self.seek_wait(reached)
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
-        """Leave out what means nothing to the rules before Faust spends a task on it."""
-        found = await super()._getmany(active_partitions, timeout)
+        """Leave out what means nothing to the rules before Faust spends a task on it, and take much at a time."""
+        if found := await super()._getmany(active_partitions, timeout):
+            await asyncio.sleep(PACE_S)
         return self.app.shell.sift(found)  # type: ignore[attr-defined]
 
     async def keep(self, reached: dict[TopicPartition, int]) -> None:
@@ -154,25 +161,41 @@ class Turn:
         self._newest: dict[TopicPartition, datetime | None] = dict.fromkeys(reached)
         self._waiting: dict[TopicPartition, deque[tuple[int, datetime | None]]] = {place: deque() for place in reached}
         """The offsets of what is to be heard, each with the time of the record before it."""
+        self._carried: dict[TopicPartition, deque[list[Any]]] = {place: deque() for place in reached}
+        """What Faust hands over together: records of which the last stands for all."""
         self.passed: dict[TopicPartition, int] = {}
         """From where on another may go on: what follows from all that lies before, and from its time, is written."""
         self.watches = {place: windows.watch(topics[place.topic]) for place in reached}
         self.restoring: asyncio.Task[None] | None = None
 
-    def sift(self, place: TopicPartition, found: list[Any], heard: frozenset[str]) -> list[Any]:
+    def sift(self, place: TopicPartition, found: list[Any], heard: frozenset[bytes]) -> list[Any]:
         """Return what is to be heard of records in order, each once."""
         if place not in self._fetched:
             return []
         new = [record for record in found if record.offset >= self._fetched[place]]
-        kept = []
+        kept, newest, before = [], self._newest[place], None
         for record in new:
             if type_of(record.headers) in heard:
+                newest = (before and recorded_time_of(before.headers)) or newest
                 kept.append(record)
-                self._waiting[place].append((record.offset, self._newest[place]))
-            self._newest[place] = recorded_time_of(record.headers) or self._newest[place]
-        if new:
-            self._fetched[place] = new[-1].offset + 1
+                self._waiting[place].append((record.offset, newest))
+            before = record
+        if before is not None:
+            self._newest[place] = recorded_time_of(before.headers) or newest
+            self._fetched[place] = before.offset + 1
         return kept
+
+    def pack(self, place: TopicPartition, records: list[Any]) -> Any:
+        """Return the record that stands for all of these: a task and a dozen calls of Faust's for each would cost more than the rules."""
+        self._carried[place].append(records)
+        return records[-1]
+
+    def unpack(self, place: TopicPartition, offset: int) -> list[Any]:
+        """Return what is to be heard up to the record that stands for it; nothing if that has been or is left from an earlier turn."""
+        carried, found = self._carried.get(place, deque()), []
+        while carried and carried[0][-1].offset <= offset:
+            found += carried.popleft()
+        return found
 
     def is_next(self, place: TopicPartition, offset: int) -> bool:
         """Whether this is what is to be heard now; what is not is left from an earlier turn. Raises if records are missing."""
@@ -202,11 +225,11 @@ class Turn:
         return waiting[0][1] if waiting else self._newest[place]
 
 
-def type_of(headers: Iterable[tuple[str, bytes | None]]) -> str:
+def type_of(headers: Iterable[tuple[str, bytes | None]]) -> bytes:
     for name, value in headers:
         if name == "ce_type":
-            return (value or b"").decode(errors="replace")
-    return ""
+            return value or b""
+    return b""
 
 
 def recorded_time_of(headers: Iterable[tuple[str, bytes | None]]) -> datetime | None:
@@ -228,7 +251,7 @@ class Shell:
     def __init__(self, windows: Windows, settings: Settings) -> None:
         self._windows, self._settings = windows, settings
         self._topics = {full(settings, topic.name): topic for topic in windows.inputs}
-        self._heard = frozenset(f"voltstream.{cls.__name__}" for cls in windows.hears)
+        self._heard = frozenset(f"voltstream.{cls.__name__}".encode() for cls in windows.hears)
         self._log: Log
         self._ends: Any
         """Says where partitions end."""
@@ -250,6 +273,7 @@ class Shell:
             topic_allow_declare=False,
             web_enabled=False,
             loop=asyncio.get_running_loop(),
+            stream_buffer_maxsize=MOST_WAITING,
         )
         app.shell = self
         raw = app.topic(
@@ -278,6 +302,7 @@ class Shell:
                 self._failed,
                 asyncio.create_task(stopping.wait()),
                 asyncio.create_task(self._tick(), name="time"),
+                asyncio.create_task(kafka.watched(self._ends), name="watch Kafka"),
                 asyncio.create_task(self._app.wait_until_stopped(), name="Faust"),
             ]
             stack.push_async_callback(_cancelled, *waited)
@@ -331,7 +356,9 @@ class Shell:
             self._turn.restoring.cancel()
         reached = {place: known.get(place, first[place]) for place in places}
         self._turn = Turn(self._windows, self._topics, reached)
-        self._turn.restoring = asyncio.create_task(self._restore(self._turn, reached, set(known)), name="restore")
+        self._turn.restoring = asyncio.create_task(
+            self._restore(self._turn, reached, first, set(known)), name="restore"
+        )
         self._turn.restoring.add_done_callback(self._restored)
         return reached
 
@@ -343,15 +370,26 @@ class Shell:
         else:
             self._ready()
 
-    async def _restore(self, turn: Turn, reached: dict[TopicPartition, int], known: set[TopicPartition]) -> None:
-        """Find what the watches know again: in the outputs of late, and in the last stretch before where they go on."""
+    async def _restore(
+        self,
+        turn: Turn,
+        reached: dict[TopicPartition, int],
+        first: Mapping[TopicPartition, int],
+        known: set[TopicPartition],
+    ) -> None:
+        """Find what the watches know again: in the outputs of late, and in the last stretch before where they go on.
+
+        `first` says where the log begins: asked here, once it is assigned any, the answers would wait behind a fetch.
+        """
         reader = kafka.plain_consumer(self._settings)
         await kafka.started(reader, "the last stretch")
         try:
             if not reached:
                 return
             reader.assign(list(reached))
-            moments = {place: await _moment_before(reader, place, offset) for place, offset in reached.items()}
+            moments = {
+                place: await _moment_before(reader, place, offset, first[place]) for place, offset in reached.items()
+            }
             begins = await self._begins(reader, moments, reached)
             await self._follow(reader, turn, moments, known)
             reader.assign(list(reached))
@@ -403,7 +441,7 @@ class Shell:
 
     def _read(self, topic: Topic[Any], raw: Any) -> Message[Any] | None:
         """Return what a record says; what nobody can read is counted, and kept by those who decide on it."""
-        record = Record(topic, raw.partition, raw.offset, raw.key or b"", raw.value, raw.headers, raw.timestamp)
+        record = record_of(topic, raw)
         try:
             return record.message()
         except Unreadable as why:
@@ -420,38 +458,41 @@ class Shell:
         for place, records in found.items():
             metrics.EVENTS_CONSUMED.labels(self._topics[place.topic].name).inc(len(records))
             if some := self._turn.sift(TopicPartition(*place), records, self._heard):
-                kept[place] = some
+                kept[place] = [self._turn.pack(TopicPartition(*place), some)]
         return kept
 
     async def _hear_all(self, stream: Any) -> None:
         """Hear every record. What goes wrong ends the process: Faust would go on with the next."""
         try:
             async for event in stream.noack().events():
-                async with self._deciding:
-                    await self._hear(event.message)
+                await self._hear_some(
+                    TopicPartition(event.message.topic, event.message.partition), event.message.offset
+                )
         except Exception as error:  # noqa: BLE001  (it is raised where the process is run)
             self._fail(error)
             await asyncio.Event().wait()
 
-    async def _hear(self, raw: Any) -> None:
-        place, turn = TopicPartition(raw.topic, raw.partition), self._turn
-        if turn.restoring:
+    async def _hear_some(self, place: TopicPartition, offset: int) -> None:
+        turn = self._turn
+        for count, raw in enumerate(turn.unpack(place, offset)):
+            async with self._deciding:
+                await self._hear(turn, place, raw)
+            if count % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
+
+    async def _hear(self, turn: Turn, place: TopicPartition, raw: Any) -> None:
+        if turn.restoring and not turn.restoring.done():
             await asyncio.wait([turn.restoring])
         if turn is not self._turn or not turn.is_next(place, raw.offset):
             return
         if turn.restoring and (turn.restoring.cancelled() or turn.restoring.exception()):
             return  # the process is about to end
-        topic = self._topics[raw.topic]
-        if message := self._read_faust(topic, raw):
+        topic = self._topics[place.topic]
+        if message := self._read(topic, raw):
             await self._write(turn.watches[place].hear(message))
             age = (clock.now() - message.recorded_at).total_seconds()
             metrics.EVENT_AGE.labels(topic.name).observe(max(0.0, age))
         turn.heard(place)
-
-    def _read_faust(self, topic: Topic[Any], raw: Any) -> Message[Any] | None:
-        headers = raw.headers.items() if isinstance(raw.headers, Mapping) else raw.headers
-        made = _Raw(raw.partition, raw.offset, raw.key, raw.value, list(headers or ()), int(raw.timestamp * 1000))
-        return self._read(topic, made)
 
     async def _write(self, outputs: list[tuple[str, Event]]) -> None:
         """Append what follows, one after the other, however long Kafka is away."""
@@ -520,16 +561,6 @@ class Shell:
             await self._app.consumer.keep(reached)  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True)
-class _Raw:
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-    timestamp: int
-
-
 def group_of(windows: Windows) -> str:
     """Return the group's name. Another list of inputs is another group."""
     names = " ".join(topic.name for topic in windows.inputs)
@@ -551,9 +582,9 @@ def _ms(moment: datetime) -> int:
     return max(0, int(moment.timestamp() * 1000))
 
 
-async def _moment_before(reader: Any, place: TopicPartition, offset: int) -> datetime | None:
-    """Return when we learnt of a record shortly before an offset. None: nothing lies before it."""
-    first, stretch = (await reader.beginning_offsets([place]))[place], 1
+async def _moment_before(reader: Any, place: TopicPartition, offset: int, first: int) -> datetime | None:
+    """Return when we learnt of a record shortly before an offset. None: nothing lies before it, as the log begins at `first`."""
+    stretch = 1
     while offset > first:
         async with aclosing(_between(reader, {place: (max(first, offset - stretch), offset)})) as records:
             async for _, raw in records:

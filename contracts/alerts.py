@@ -5,10 +5,12 @@ from typing import Literal
 from contracts.event import AlertId, Instant, OfStation
 
 AlertRule = Literal[
-    "repeated_faults", "flapping_connection", "identity_conflict", "reconnect_loop", "refused_starts", "failed_starts"
-]
+    "repeated_faults", "flapping_connection", "identity_conflict", "reconnect_loop", "refused_starts", "failed_starts",
+    "charging_refused", "silent_meter", "wrong_clock",
+]  # fmt: skip
 """What was counted: faults of a connector, connections, suspicions that two devices share an identity, suspicions that a station
-leaves because of what we say, starts with a refused token, remote starts that came to nothing."""
+leaves because of what we say, starts with a refused token, remote starts that came to nothing, energy that flows more than a minute after its token was refused,
+meters that are not read any more, clocks that are off."""
 
 
 class OfAlert(OfStation, frozen=True, kw_only=True):

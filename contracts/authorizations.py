@@ -38,6 +38,8 @@ class TokenDecided(OfStation, frozen=True, kw_only=True):
     """Of a start: where. With `at`, `connector` and `meter_wh` it tells a repetition from another start."""
     connector: int | None = None
     meter_wh: int | None = None
+    price_text: str = ""
+    """What charging costs whoever has this token here, in words: where the token is accepted and the station shows it."""
 
 
 class UnknownTokenSeen(OfStation, frozen=True, kw_only=True):

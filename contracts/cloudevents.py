@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -58,10 +59,13 @@ class Common:
         return headers
 
 
+_common = lru_cache(maxsize=10_000)(Common)
+
+
 def to_headers(attributes: Attributes) -> list[tuple[str, bytes]]:
     """Return the headers that carry `attributes` (CloudEvents Kafka binding §3.2)."""
     it = attributes
-    headers = Common(it.source, it.subject).headers(it.type.encode(), it.id, it.time, it.recorded_time, it.traceparent)
+    headers = _common(it.source, it.subject).headers(it.type.encode(), it.id, it.time, it.recorded_time, it.traceparent)
     if it.sequence is not None:
         headers.append(("ce_sequence", b"%020d" % it.sequence))
     return headers

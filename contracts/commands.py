@@ -1,4 +1,4 @@
-"""What somebody asks of a station, or of a session of its. Written by the api only."""
+"""What somebody asks of a station, or of a session of its. Written by the api, by payments, and by billing."""
 
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ class CommandIssued(OfStation, frozen=True, kw_only=True):
     command: CommandId
     task: Task
     requested_by: str
-    """The id of the API key."""
+    """The id of the API key, or the name of the service that asks by itself."""
     expires_at: Instant
     fingerprint: str = ""
     """A digest of the request, to tell a repetition from another request under the same idempotency key."""

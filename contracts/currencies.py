@@ -1,5 +1,6 @@
 """Currencies and how many decimals each has (ISO 4217, without metals and codes for testing)."""
 
+from decimal import Decimal
 from typing import Final
 
 _TWO: Final = (
@@ -20,3 +21,13 @@ DECIMALS: Final[dict[str, int]] = {
     **dict.fromkeys(_FOUR.split(), 4),
 }
 """By currency code, how many decimals its amounts have."""
+
+
+def decimals(currency: str) -> int:
+    """Return how many decimals a currency's amounts have; of one that nobody knows, two."""
+    return DECIMALS.get(currency, 2)
+
+
+def unit(currency: str) -> Decimal:
+    """Return the smallest amount of a currency."""
+    return Decimal(1).scaleb(-decimals(currency))

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from contracts.authorizations import TokenInfo
 from contracts.event import CommandId, Event, GatewayId, Instant, OfStation, Sealed, TransactionId
+from contracts.operations import ShowFinalCost, ShowRunningCost
 
 
 class ToGateway(OfStation, frozen=True, kw_only=True):
@@ -60,13 +61,29 @@ class StopCharging(Struct, frozen=True, tag=True, tag_field="type", omit_default
     transaction: TransactionId
 
 
+class TransferringData(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """DataTransfer (OCPP 1.6 §6.15), in words that we do not know."""
+
+    vendor: str
+    message: str | None = None
+    data: str | None = None
+
+
+class ShowingPrice(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """SetUserPrice (OCA, OCPP & California Pricing Requirements). `uid` is opened by the gateway alone."""
+
+    uid: Sealed
+    text: str
+
+
 class Trigger(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
     """TriggerMessage (OCPP 1.6 §6.51): say this now."""
 
     message: Literal["BootNotification"] = "BootNotification"
 
 
-Asked = StartCharging | StopCharging | Trigger
+Asked = StartCharging | StopCharging | Trigger | TransferringData | ShowingPrice | ShowRunningCost | ShowFinalCost
+"""What is to be shown of a cost is asked in the words of its task: nothing in it is secret."""
 
 
 class CallAsked(ToGateway, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """What we know of stations and do to them. Written by operations only."""
 
+from decimal import Decimal
 from typing import Literal
 
 from msgspec import Struct
@@ -86,7 +87,57 @@ class StopCharge(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=
     transaction: TransactionId
 
 
-Task = StartCharge | StopCharge
+class TransferData(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """Say this, in words that only the station and its vendor know (OCPP 1.6 §5.6)."""
+
+    vendor: str
+    message: str | None = None
+    data: str | None = None
+
+
+class ShowPrice(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """Show what charging costs to whoever has presented this token, in words."""
+
+    token: TokenId
+    text: str
+
+
+class Prices(Struct, frozen=True, omit_defaults=True):
+    """What counts at a moment, with taxes. None: nothing is charged for it then."""
+
+    kwh: Decimal | None = None
+    hour: Decimal | None = None
+    """Of charging."""
+    start: Decimal | None = None
+    """Once per session."""
+    idle_hour: Decimal | None = None
+    idle_grace_minutes: int = 0
+
+
+class ShowRunningCost(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """Show what a session comes to so far, with taxes, and what counts now."""
+
+    session: SessionId
+    transaction: TransactionId
+    as_of: Instant
+    cost: Decimal
+    register_wh: int
+    idle: bool
+    prices: Prices
+
+
+class ShowFinalCost(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """Show what a session came to, with taxes, and in words."""
+
+    session: SessionId
+    transaction: TransactionId
+    cost: Decimal
+    text: str
+
+
+Shows = ShowPrice | ShowRunningCost | ShowFinalCost
+"""What only a station with a display can do, and only some of those that have one."""
+Task = StartCharge | StopCharge | TransferData | ShowPrice | ShowRunningCost | ShowFinalCost
 
 
 class OfCommand(OfStation, frozen=True, kw_only=True):
@@ -139,8 +190,9 @@ FailureReason = Literal[
     "TokenWithoutUid",
     "TooManyCommands",
     "NotSent",
+    "CannotShow",
 ]
-"""NotAccepted: the station's last boot was answered Pending or Rejected. Invalid: its answer is none that a call can have."""
+"""CannotShow: the station has said since its last boot that it knows no such message, or has left one unanswered. NotAccepted: the station's last boot was answered Pending or Rejected. Invalid: its answer is none that a call can have."""
 
 
 class CommandFailed(OfCommand, frozen=True, kw_only=True):
@@ -158,7 +210,7 @@ class CommandExpired(OfCommand, frozen=True, kw_only=True):
 
 
 class CommandFulfilled(OfCommand, frozen=True, kw_only=True):
-    """What it was for has happened: the session began, or ended."""
+    """What it was for has happened: the session began, or ended; what was to be said or shown has been taken in."""
 
     session: SessionId | None = None
     transaction: TransactionId | None = None

@@ -1,11 +1,12 @@
 """Reference data: what the directory knows. One compacted topic each; null is deletion. Written by directory only."""
 
+from decimal import Decimal
 from typing import Literal, get_args
 
 from msgspec import Struct
 
 from contracts.authorizations import TokenStatus
-from contracts.event import Event, Instant, Sealed, SiteId, StationId, TenantId, TokenId
+from contracts.event import AccountId, Event, Instant, Sealed, SiteId, StationId, TenantId, TokenId
 from contracts.tariffs import Policy, Tariff
 
 
@@ -14,6 +15,10 @@ class Thing(Event, frozen=True, kw_only=True):
 
     tenant: TenantId
     version: int
+
+
+WithoutTariff = Literal["charge", "refuse"]
+"""What becomes of a start that no tariff fits. charge: it has no price. refuse: it is blocked (TAR-14)."""
 
 
 class Site(Thing, frozen=True, kw_only=True):
@@ -28,6 +33,7 @@ class Site(Thing, frozen=True, kw_only=True):
     address: str = ""
     latitude: float | None = None
     longitude: float | None = None
+    without_tariff: WithoutTariff = "charge"
 
 
 class Connector(Struct, frozen=True, omit_defaults=True):
@@ -44,6 +50,8 @@ class Evse(Struct, frozen=True, omit_defaults=True):
     id: int
     code: str | None = None
     connectors: tuple[Connector, ...] = (Connector(id=1),)
+    meter_public_key: str | None = None
+    """Of the meter that signs what it shows, in hex or base64: DER or a point of its curve (CDR-08)."""
 
 
 # fmt: off
@@ -81,6 +89,8 @@ class Habits(Struct, frozen=True, omit_defaults=True):
     """What becomes of what it says before a boot of its has been accepted. refused: SecurityError, as certification wants."""
     any_user: bool = False
     """Its password counts, whatever user name it sends with it."""
+    shows_costs: bool = False
+    """It takes in the messages of the OCA's California Pricing note, so drivers see prices and costs on its display."""
     quirks: tuple[str, ...] = ()
     """Of `QUIRKS`, or of `VALUED` with a value."""
 
@@ -122,6 +132,49 @@ class Token(Thing, frozen=True, kw_only=True):
     concurrent: bool = False
     """Whether it may charge at several places at once."""
     label: str = ""
+    account: AccountId | None = None
+    """Who pays for what it charges. None: nobody keeps an account of it."""
+
+
+class Address(Struct, frozen=True, omit_defaults=True):
+    """Where somebody is, for an invoice. `country` is ISO 3166-1 alpha-2."""
+
+    name: str = ""
+    street: str = ""
+    postal_code: str = ""
+    city: str = ""
+    country: str = ""
+
+
+class Person(Struct, frozen=True, omit_defaults=True):
+    """Whose an account is, and whom its invoices are for."""
+
+    name: str = ""
+    email: str = ""
+    address: Address = Address()
+    vat_id: str = ""
+
+
+class CustomerAccount(Thing, frozen=True, kw_only=True):
+    """A driver's or a company's account. What it has is in the ledger, not here."""
+
+    id: AccountId
+    kind: Literal["prepaid", "postpaid"]
+    """prepaid: charges while its balance lasts. postpaid: charges up to `credit_limit`, and is billed monthly."""
+    currency: str
+    credit_limit: Decimal | None = None
+    """How far below 0 its balance may go. None: 0 if prepaid, without a limit if postpaid."""
+    person: Sealed | None = None
+    """Whose it is: a `Person` in JSON. None: nobody says, or an older release wrote the next four in clear."""
+    name: str = ""
+    email: str = ""
+    address: Address = Address()
+    vat_id: str = ""
+    mandate: str = ""
+    """The payment provider's name for what money is taken from, such as `cus_…/pm_…`: no card data ever."""
+    closed: bool = False
+    time_zone: str = "UTC"
+    """IANA: in which its months begin."""
 
 
 class AccessKey(Thing, frozen=True, kw_only=True):
@@ -173,6 +226,10 @@ class TokenForgotten(Forgotten, frozen=True, kw_only=True):
     """The id token is no more."""
 
 
+class CustomerAccountForgotten(Forgotten, frozen=True, kw_only=True):
+    """The account is no more. What it owed stays in the ledger."""
+
+
 class AccessKeyForgotten(Forgotten, frozen=True, kw_only=True):
     """The key lets nobody in any more."""
 
@@ -184,5 +241,6 @@ class TariffAssignmentForgotten(Forgotten, frozen=True, kw_only=True):
 SiteRecord = Site | SiteForgotten
 StationRecord = Station | StationForgotten
 TokenRecord = Token | TokenForgotten
+CustomerRecord = CustomerAccount | CustomerAccountForgotten
 AccessRecord = AccessKey | AccessKeyForgotten
 TariffRecord = TariffVersion | TariffAssignment | TariffAssignmentForgotten

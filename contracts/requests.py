@@ -1,4 +1,7 @@
-"""Changes of reference data that somebody asks for (written by the api), and what came of them (written by directory)."""
+"""Changes of reference data that somebody asks for, and what came of them (written by directory).
+
+The api asks for what people ask for, and payments for the tokens that are made for one payment to be forgotten.
+"""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -6,11 +9,17 @@ import msgspec
 from msgspec import Struct
 
 from contracts.event import Event, RequestId, TenantId
-from contracts.reference import AccessKey, Site, Station, TariffAssignment, TariffVersion, Token
+from contracts.reference import AccessKey, CustomerAccount, Site, Station, TariffAssignment, TariffVersion, Token
 
-Kind = Literal["site", "station", "token", "access", "tariff", "tariff_assignment"]
+Kind = Literal["site", "station", "token", "access", "tariff", "tariff_assignment", "account"]
 Refusal = Literal[
-    "version_mismatch", "not_found", "identity_taken", "idempotency_key_reused", "unknown_site", "unknown_tariff"
+    "version_mismatch",
+    "not_found",
+    "identity_taken",
+    "idempotency_key_reused",
+    "unknown_site",
+    "unknown_tariff",
+    "unknown_account",
 ]
 
 
@@ -56,11 +65,19 @@ class PutTariffAssignment(Struct, frozen=True, tag=True, tag_field="type"):
     assignment: TariffAssignment
 
 
+class PutAccount(Struct, frozen=True, tag=True, tag_field="type"):
+    """Make the account so. What it has is in the ledger."""
+
+    account: CustomerAccount
+
+
 class Delete(Struct, frozen=True, tag=True, tag_field="type"):
     """Forget the thing."""
 
 
-Change = PutSite | PutStation | SetPassword | PutToken | PutAccessKey | PutTariff | PutTariffAssignment | Delete
+Change = (
+    PutSite | PutStation | SetPassword | PutToken | PutAccessKey | PutTariff | PutTariffAssignment | PutAccount | Delete
+)
 
 
 class ChangeRequested(Event, frozen=True, kw_only=True):

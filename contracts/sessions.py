@@ -8,7 +8,9 @@ sample stands in where there is one. `meter_start_placeholder`: it named 0 for a
 where it began although energy flowed, as its samples show. `below_last_register`: it stopped below a sample. `implausible`:
 more energy than the connector can deliver in that time. `unit_suspect`: kWh and Wh seem to be mistaken for one another.
 `ended_before_start`: by the station's clock. `clock_suspect`: a time was corrected, `said_at` is the station's.
+`clock_behind`: the station's clock is known to be behind, and a time was put right by as much, `said_at` is the station's.
 `clock_set_back`: it began after a session that has the later time. `paired`: its stop was heard before its start.
+`adopted`: nobody began it here; its meter showed that it went on, and its energy is what has flowed since.
 `matched`: its stop named no id of its own, and no other session fitted. `ghost`: nobody said that it ended, it was
 presumed. `repaired`: a person said how it ended. `review`: a person should look at it before it is billed.
 """
@@ -285,6 +287,17 @@ class EnergyUnattributed(OfStation, frozen=True, kw_only=True):
     account: Account
 
 
+class SignedValueTaken(OfSession, frozen=True, kw_only=True):
+    """A meter signed what it showed: here it is, byte for byte (OCPP 1.6 §7.43 SignedData). Kept for ever, as readings are not."""
+
+    report: str
+    evse: int
+    context: str
+    """OCPP's ReadingContext, such as `Transaction.Begin`."""
+    data: str
+    """OCMF, EDL, ALFEN's, or whatever the station calls signed."""
+
+
 SessionEvent = (
     SessionStarted
     | SessionAuthorized
@@ -304,6 +317,7 @@ SessionEvent = (
     | StopAuthorized
     | AnswerOwed
     | DecisionHeardEarly
+    | SignedValueTaken
 )
 
 
@@ -317,6 +331,37 @@ class ReadingsTaken(OfStation, frozen=True, kw_only=True):
     transaction: TransactionId | None = None
     readings: tuple[Reading, ...] = ()
     """Active energies in whole Wh, active powers in W; everything else as said, signed data untouched."""
+    heard_at: Instant | None = None
+    """When we learnt of them."""
+
+
+class ClockEstimated(OfStation, frozen=True, kw_only=True):
+    """The clock of a station is off, as all that it says at once shows: what it says from now on is corrected by as much.
+
+    `behind_s` below 0: it is ahead, which corrects nothing, as no time after the one that we hear of it is believed. 0: it is right again.
+    """
+
+    behind_s: int
+
+
+class MeterWatched(OfStation, frozen=True, kw_only=True):
+    """The meter of a session is read as it goes on. The next reading is due before `until`."""
+
+    session: SessionId
+    until: Instant
+
+
+class MeterFellSilent(OfStation, frozen=True, kw_only=True):
+    """The meter of a session that goes on was read, and is not read any more. `at` is when we gave it up."""
+
+    session: SessionId
+    evse: int
+    connector: int
+    last_at: Instant | None = None
+    """Of the newest reading, by the station's clock."""
+
+
+ReadingEvent = ReadingsTaken | ClockEstimated | MeterWatched | MeterFellSilent
 
 
 class ChargingBegan(OfSession, frozen=True, kw_only=True):
@@ -327,6 +372,8 @@ class ChargingBegan(OfSession, frozen=True, kw_only=True):
     connector: int
     group: str | None = None
     started_at: Instant
+    transaction: TransactionId | None = None
+    """What the station calls it: by this name it can be asked to stop."""
 
 
 class ChargingOver(OfSession, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-REVISION = "0006"
+REVISION = "0013"
 """The migration that makes the database as it is described here. Migrations are numbered, so that newer ones are larger."""
 
 UNKNOWN_TOKENS_KEPT = 10_000
@@ -66,8 +66,8 @@ def utc(moment: datetime) -> datetime:
         return edge.replace(tzinfo=UTC)
 
 
-class Instant(TypeDecorator[datetime]):
-    """A moment in UTC, to the microsecond; in SQLite as text that sorts."""
+class Stored(TypeDecorator[datetime]):
+    """A moment as the database keeps it, in SQLite as text that sorts: for whoever needs few of those it reads (`instant`)."""
 
     impl = DateTime
     cache_ok = True
@@ -80,8 +80,19 @@ class Instant(TypeDecorator[datetime]):
             return None
         return utc(value).isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc(value)
 
+
+class Instant(Stored):
+    """A moment in UTC, to the microsecond."""
+
+    cache_ok = True
+
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as it is called
         return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def instant(stored: Any) -> datetime:
+    """Return the moment that a database keeps so."""
+    return datetime.fromisoformat(stored) if isinstance(stored, str) else utc(stored)
 
 
 AnyTable = Table
@@ -120,6 +131,7 @@ sites = Table(
     Column("address", Text, nullable=False),
     Column("latitude", Float),
     Column("longitude", Float),
+    Column("without_tariff", Text, nullable=False, server_default="charge"),  # charge, refuse
 )
 
 stations = Table(
@@ -180,6 +192,7 @@ evses = Table(
     _key("id", BigInteger),
     _yes("declared"),
     Column("code", Text),
+    Column("meter_public_key", Text),
     _yes("reported"),
 )
 
@@ -219,6 +232,7 @@ tokens = Table(
     Column("token_group", Text),
     Column("concurrent", Boolean, nullable=False),
     Column("label", Text, nullable=False),
+    Column("account", Text),  # who pays
 )
 
 unknown_tokens = Table(
@@ -273,6 +287,8 @@ sessions = Table(
     Column("updated_at", Instant, nullable=False),  # when we learnt of the last; never falls within `part`
     Column("part", Integer, nullable=False),  # partition and offset of the last
     Column("place", BigInteger, nullable=False),
+    Column("shown", Text),  # `contracts.shown.session`
+    Column("shown_revision", BigInteger),  # that it shows; another one than the row's: a release without it wrote last
     Index("sessions_by_change", "tenant", "part", "updated_at", "place"),
     Index("sessions_by_state", "tenant", "state", "part", "updated_at", "place"),
     Index("sessions_by_site", "tenant", "site", "part", "updated_at", "place"),
@@ -367,7 +383,7 @@ costs = Table(
     _key("tenant"),
     _key("session"),
     Column("station", Text, nullable=False),
-    Column("state", Text, nullable=False),  # no_tariff, free, running, measured, held, billed, discarded
+    Column("state", Text, nullable=False),  # no_tariff, free, running, measured, held, billed, waived, discarded
     Column("tariff", Text),
     Column("tariff_version", BigInteger),
     Column("assignment", Text),  # the scope by which the tariff counts
@@ -379,6 +395,7 @@ costs = Table(
     Column("held_because", JSON),
     Column("cdr", Text),  # the one that counts
     Column("priced", JSON),  # `contracts.bills.Priced`, of the CDR that counts or that is held
+    Column("account", Text),  # who pays
     Column("updated_at", Instant, nullable=False),
 )
 
@@ -406,8 +423,53 @@ cdrs = Table(
     Column("credits", Text),  # the CDR that this one takes back
     Column("credited_by", Text),
     Column("priced", JSON),
+    Column("account", Text),
+    Column("taxes", JSON),  # a list of {rate, net, gross}
+    Column("signed", JSON),  # a list of `contracts.bills.SignedValue`
     Index("cdrs_by_age", "tenant", "issued_at", "id"),
     Index("cdrs_by_session", "tenant", "session"),
+)
+
+re_ratings = Table(
+    "re_ratings",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("state", Text, nullable=False),  # asked, running, finished, cancelled, failed
+    Column("asked_at", Instant),
+    Column("choice", JSON),  # `contracts.ratings.Choice`
+    Column("by", JSON),  # `contracts.ratings.By`
+    Column("mode", Text),
+    Column("raises", Boolean),
+    Column("reason", Text),
+    Column("requested_by", Text),
+    Column("fingerprint", Text),
+    Column("parts", JSON),  # of each partition number: where it began, where it is, and where it ends
+    Column("sums", JSON),  # `contracts.ratings.Sum`
+    Column("skipped", JSON),
+    Column("applied", BigInteger),
+    Column("unbilled", BigInteger),
+    Column("failed_because", Text),
+    Column("detail", Text),
+    Column("updated_at", Instant, nullable=False),
+)
+
+cdr_reviews = Table(
+    "cdr_reviews",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("session", Text, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("decision", Text, nullable=False),  # release, waive
+    Column("outcome", Text, nullable=False),  # billed, confirmed, waived, refused
+    Column("refused_because", Text),
+    Column("cdr", Text),  # the CDR that came of it, or that goes on to count
+    Column("reason", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Index("cdr_reviews_by_session", "tenant", "session", "decided_at"),
 )
 
 alerts = Table(

@@ -102,3 +102,6 @@ class Policy(Struct, frozen=True, omit_defaults=True):
     max_power_kw: Decimal | None = None
     """What the connector can give: more is no measurement."""
     discounts: tuple[Discount, ...] = ()
+    dearer: Literal["held_for_consumers", "held", "issued"] = "held_for_consumers"
+    """What becomes of a correction that makes a bill dearer (CDR-03): a person looks first, or it is issued. Consumers' tariffs
+    are those whose prices include the taxes (D-3)."""

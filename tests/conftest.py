@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from tests.clickhouse_fixture import clickhouse, database, embedded
@@ -19,6 +20,11 @@ structlog.configure(
     ],
     cache_logger_on_first_use=False,
 )
+
+# How busy a machine is says nothing of a rule. (In CI, and for mutants, hypothesis has a profile already.)
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("busy")
 
 WHOLE = ("tests/system/", "tests/torture/", "tests/local/", "tests/docs/")
 """Folders whose files run one after the other: each file starts whole systems, or all of them share one."""

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.broker import Broker, build
 
@@ -30,9 +31,24 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def topic_prefix() -> str:
+def topic_prefix(request: pytest.FixtureRequest) -> Iterator[str]:
     """What sets this test's topics, groups and transactional ids apart from all others'."""
-    return f"t{uuid4().hex[:12]}."
+    shared = request.getfixturevalue("kafka") if "kafka" in request.fixturenames else None
+    prefix = f"t{uuid4().hex[:12]}."
+    yield prefix
+    if shared:
+        _run(delete_topics(shared, prefix))
+
+
+async def delete_topics(kafka: str, prefix: str) -> None:
+    """Delete a test's topics: every client that connects reads the names and partitions of all there are."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        if names := [name for name in await admin.list_topics() if name.startswith(prefix)]:
+            await admin.delete_topics(names)
+    finally:
+        await admin.close()
 
 
 @pytest_asyncio.fixture

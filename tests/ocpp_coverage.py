@@ -122,6 +122,11 @@ def strangers(shown: Iterable[str]) -> list[str]:
     return sorted(id for id in counted if id not in known and not any(each.startswith(f"{id}_") for each in known))
 
 
+def excused(shown: Iterable[str]) -> list[str]:
+    """Return the cases that have a test, and a reason why they have none."""
+    return sorted(set(ABSENT) & set(shown))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.ocpp_coverage", description=__doc__)
     parser.add_argument(
@@ -131,6 +136,8 @@ def main() -> None:
     shown = collected()
     if unknown := strangers(shown):
         raise SystemExit(f"no such case: {', '.join(unknown)}")
+    if both := excused(shown):
+        raise SystemExit(f"tested, and yet excused in tests/ocpp_catalogue.py: {', '.join(both)}")
     text = document(shown)
     if not check:
         DOCUMENT.write_text(text, "utf-8")

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import sql
+from chassis.broker import free_port
 from chassis.child import Child
 from chassis.settings import Settings
 from contracts import tables
@@ -32,7 +32,7 @@ class Postgres:
     """A server of the tests' own, as a child process: it cannot outlive them."""
 
     def __init__(self, folder: Path, binaries: Path, owner: str | None) -> None:
-        self.folder, self.port, self._binaries = folder, _free_port(), binaries
+        self.folder, self.port, self._binaries = folder, free_port(), binaries
         # PostgreSQL refuses to run as root
         self._as = ["setpriv", f"--reuid={owner}", f"--regid={owner}", "--clear-groups"] if owner else []
         self._child: Child | None = None
@@ -81,12 +81,6 @@ class Postgres:
         if self._child.exit_code is None:
             self._child.kill()
         self._child = None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _binaries() -> Path:

@@ -221,6 +221,7 @@ class Station:
                 compression=None,
                 ping_interval=None,
                 proxy=None,
+                open_timeout=60,
                 close_timeout=2,
                 local_addr=(local_address, 0) if local_address else None,
             )

@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tests.mutation import CHECKOUT, TESTS, mutants
+from tests.mutation.__main__ import CHECKOUT, TESTS
+from tests.mutation.bench import home, living
+from tests.mutation.mutants import mutants
 
 PLANTED = '''"""Watched, but for its last line."""
 
@@ -96,11 +99,55 @@ def test_what_does_nothing_when_it_runs_is_left_alone(source: str) -> None:
     assert [mutant.was for mutant in mutants(source) if mutant.was != "..."] == []
 
 
-@pytest.mark.parametrize("module", TESTS)
+@pytest.mark.parametrize("module", ["services.sessions.decisions", "services.payments.domain"])
 def test_a_mutant_is_its_module_with_one_change_and_python_reads_it(module: str) -> None:
     source = (CHECKOUT / f"{module.replace('.', '/')}.py").read_text("utf-8")
     every = mutants(source)
     assert every
     assert all(each.source != source for each in every)
     assert ast.parse(every[0].source).body
+
+
+@pytest.mark.parametrize("module", TESTS)
+def test_each_module_and_the_tests_that_know_it_are_there(module: str) -> None:
+    assert (CHECKOUT / f"{module.replace('.', '/')}.py").is_file()
     assert all((CHECKOUT / test).is_file() for test in TESTS[module])
+
+
+IN_PLACE = '''"""Says hello."""
+
+LIMIT = 3
+
+
+class Guest:
+    @property
+    def name(self) -> str:
+        return "guest"
+
+
+def fee(hours: int) -> int:
+    return hours
+'''
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "function"), [(3, 0, None), (6, 0, None), (9, 8, "Guest.name"), (12, 0, None), (13, 4, "fee")]
+)
+def test_a_change_in_a_body_is_made_where_the_function_lives_and_any_other_by_importing_afresh(
+    line: int, column: int, function: str | None
+) -> None:
+    assert home(ast.parse(IN_PLACE), (line, column)) == function
+
+
+def test_a_method_and_a_property_live_in_their_class() -> None:
+    module = ModuleType("planted")
+    exec(compile(IN_PLACE, "planted", "exec"), module.__dict__)
+    assert living(module, "Guest.name") is vars(module.Guest)["name"].fget
+    assert living(module, "fee") is module.fee
+    assert living(module, "LIMIT") is None
+
+
+def test_of_a_long_expression_is_shown_what_differs() -> None:
+    (shown,) = (str(each) for each in mutants(f"x = f({'a, ' * 100}b=1)") if each.now.endswith("a)"))
+    assert len(shown) < 250
+    assert "b=1" in shown

@@ -6,6 +6,8 @@ one caller is ever seen by the next. Results are held in memory whole.
 
 import importlib
 import re
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +48,8 @@ class Answer:
 class Engine:
     """chDB, opened on a folder."""
 
-    def __init__(self, connect: Callable[[], Any], errors: tuple[type[Exception], ...]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Any], errors: tuple[type[Exception], ...], folder: Path) -> None:
+        self._connect, self._folder = connect, folder
         self._errors = errors
         self._first = connect()  # keeps the engine open between calls
 
@@ -63,7 +65,7 @@ class Engine:
         client = self._connect()
         try:
             _prepare(client, call)
-            return _insert(client, insert, call) if insert else _query(client, head, call)
+            return _insert(client, insert, call, self._folder) if insert else _query(client, head, call)
         except self._errors as error:
             raise from_chdb(str(error)) from error
         finally:
@@ -78,7 +80,7 @@ def open_folder(folder: Path) -> Engine:
     chdb = importlib.import_module("chdb")
     errors = (RuntimeError, chdb.ChdbError)
     try:
-        return Engine(lambda: chdb.connect(str(folder)), errors)
+        return Engine(lambda: chdb.connect(str(folder)), errors, folder.parent)
     except errors as error:
         raise from_chdb(str(error)) from error
 
@@ -96,14 +98,19 @@ def _prepare(client: Any, call: Call) -> None:
     client.query("SET " + ", ".join(f"{name} = {_quoted(value, chr(39))}" for name, value in values.items()), "Null")
 
 
-def _insert(client: Any, insert: statement.Insert, call: Call) -> Answer:
+def _insert(client: Any, insert: statement.Insert, call: Call, folder: Path) -> Answer:
+    """Insert what follows the statement, from a nameless file.
+
+    chDB's own `send_insert` says that all is well also where the rows could not be stored, as on a full disk.
+    """
     statement.check(insert.head)
-    with client.send_insert(_decoded(insert.head), insert.format) as stream:
-        while chunk := call.text.read(_CHUNK_BYTES):
-            stream.append(chunk)
-        done = stream.finish()
-    written = {"written_rows": done.rows_written, "written_bytes": done.bytes_written}
-    return Answer(summary={"read_rows": done.rows_written, "read_bytes": done.bytes_written, **written})
+    with tempfile.TemporaryFile(dir=folder) as data:
+        shutil.copyfileobj(call.text, data, _CHUNK_BYTES)
+        data.flush()
+        data.seek(0)
+        done = client.query(_decoded(insert.from_file(f"/dev/fd/{data.fileno()}")), "Null")
+    rows, size = done.rows_written(), done.bytes_written()
+    return Answer(summary={"read_rows": rows, "read_bytes": size, "written_rows": rows, "written_bytes": size})
 
 
 def _query(client: Any, text: bytes, call: Call) -> Answer:

@@ -1,6 +1,7 @@
 """ClickHouse's HTTP interface over an `Engine`."""
 
 import asyncio
+import errno
 import json
 import signal
 import socket
@@ -18,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from chassis.embedded.engine import Answer, Engine
-from chassis.embedded.errors import QUERY_WAS_CANCELLED, Failed
+from chassis.embedded.errors import NOT_ENOUGH_SPACE, QUERY_WAS_CANCELLED, Failed
 from chassis.embedded.request import authenticate, call_of
 
 THREADS = 8
@@ -52,6 +53,12 @@ def application(engine: Engine, folder: Path, password: str) -> Starlette:
                 return _answer(await asyncio.get_running_loop().run_in_executor(threads, engine.run, call), query_id)
         except Failed as failed:
             return _failure(failed, query_id)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            return _failure(
+                Failed(NOT_ENOUGH_SPACE, f"the disk that holds {folder} is full: make room on it"), query_id
+            )
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it, and nothing was done
         except asyncio.CancelledError:  # the server stops, and has waited long enough

@@ -26,6 +26,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_BEFORE_A_TABLE = frozenset({b"INTO", b"TABLE", b"FUNCTION", b"."})
 _DATA_FOLLOWS = re.compile(rb"[ \t\f]*;?[ \t\f]*\r?\n?")
 _LATE_SETTINGS = re.compile(rb"\s*SETTINGS\s", re.IGNORECASE)
 
@@ -55,6 +56,17 @@ class Insert(NamedTuple):
     format: str
     data_at: int
 
+    def from_file(self, path: str) -> bytes:
+        """Return the statement that takes the data from a file instead, which is named before any SETTINGS."""
+        before, at = None, len(self.head)
+        for token in tokens(self.head):
+            if token.kind == "word" and token.key == b"SETTINGS" and before not in _BEFORE_A_TABLE:
+                at = token.start
+                break
+            before = token.key
+        place = b"\nFROM INFILE '%b'\n" % path.encode()
+        return b"%b%b%b\nFORMAT %b" % (self.head[:at], place, self.head[at:], self.format.encode())
+
 
 def tokens(text: bytes) -> Iterator[Token]:
     """Split a statement, leaving out blanks and comments."""
@@ -73,7 +85,7 @@ def insert_with_data(text: bytes) -> Insert | None:
     depth = 0
     for token in rest:
         depth += {b"(": 1, b")": -1}.get(token.text, 0)
-        if depth == 0 and token.kind == "word" and before.key not in {b"INTO", b"TABLE", b"FUNCTION", b"."}:
+        if depth == 0 and token.kind == "word" and before.key not in _BEFORE_A_TABLE:
             match token.key:
                 case b"SELECT" | b"WITH" | b"FROM":
                     return None

@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import sys
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from chassis.broker import free_port
@@ -11,8 +12,13 @@ from chassis.settings import Settings
 from deploy.local.folder import Folder
 from deploy.local.part import Address, Part
 
+SELLERS = Path(__file__).with_name("sellers.json")
+"""Who issues invoices here, unless the settings name another file."""
 EDGES = {"gateway": "ocpp", "api": "api"}
 """The services that listen for the world, and how their settings are called."""
+
+
+STRIPE = ("stripe_key", "stripe_webhook_secrets")
 
 
 class Plan:
@@ -59,7 +65,7 @@ class Plan:
         """Return the settings of every part. They talk to one another without any proxy."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("VOLTSTREAM_")}
         plain = self._settings.model_dump(
-            exclude={"sql", "clickhouse", "secret", "kafka_password", "clickhouse_password"}
+            exclude={"sql", "clickhouse", "secret", "kafka_password", "clickhouse_password", *STRIPE}
         )
         ours = {f"VOLTSTREAM_{name.upper()}": str(value) for name, value in plain.items() if value not in ("", None)}
         local = {
@@ -69,11 +75,17 @@ class Plan:
             "VOLTSTREAM_SECRET": self.secret,
             "VOLTSTREAM_ADMIN_DIGEST": hashlib.sha256(self.admin_key.encode()).hexdigest(),
             "VOLTSTREAM_PUBLIC_OCPP_URL": self.ocpp_url,
+            "VOLTSTREAM_SELLERS": self._settings.sellers or str(SELLERS),
             "VOLTSTREAM_LOG": "text",
             "PYTHONUNBUFFERED": "1",
             "NO_COLOR": "1",
         }
-        return mine | ours | local | dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
+        return mine | ours | self._stripe() | local | dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
+
+    def _stripe(self) -> dict[str, str]:
+        """Return what our settings know of an account at Stripe."""
+        named = {name: getattr(self._settings, name).get_secret_value() for name in STRIPE}
+        return {f"VOLTSTREAM_{name.upper()}": value for name, value in named.items() if value}
 
     def part(self, name: str) -> Part:
         """Return a part that is not yet started: ClickHouse, a service, or another process of one (`gateway-2`)."""

@@ -22,22 +22,37 @@ from deploy.local.part import Address, Part
 from deploy.local.plan import Plan
 from deploy.local.runner import PARTITIONS, parser_of
 from deploy.local.system import CannotStart, build
+from services.accounts import worker as accounts
 from services.analytics import replay as analytics
 from services.authorization import worker as authorization
+from services.billing import replay as bills
 from services.billing import worker as billing
 from services.directory import worker as directory
+from services.invoicing import worker as invoicing
 from services.operations import worker as operations
+from services.payments import worker as payments
 from services.sessions import worker as sessions
 from services.views import replay as views
 
-DECIDERS = (directory, authorization, sessions, operations, billing)
+DECIDERS = (
+    directory.build,
+    authorization.build,
+    sessions.build,
+    operations.build,
+    billing.build,
+    payments.router,
+    accounts.build,
+    invoicing.build_carrier,
+    invoicing.build,
+)
 PATIENCE_S = 60
 
 
 async def verdicts(settings: Settings, folder: Path) -> AsyncIterator[Verdict]:
     """Yield what came of each comparison. `folder` takes the databases that are built anew."""
     for decider in DECIDERS:
-        yield await replay.states(decider.build(settings), settings)
+        yield await replay.states(decider(settings), settings)
+    yield await bills.compared(settings)
     for verdict in await views.compared(settings, folder):
         yield verdict
     async with _fresh_clickhouse(folder) as fresh:

@@ -23,6 +23,10 @@ SERVICES = (
     "sessions",
     "operations",
     "billing",
+    "accounts",
+    "payments",
+    "invoicing",
+    "rerating",
     "monitoring",
     "views",
     "analytics",
@@ -30,7 +34,7 @@ SERVICES = (
     "api",
 )
 """In the order in which they are started; they are stopped the other way round."""
-PATIENCE_S = 60
+PATIENCE_S = 180
 LEFTOVERS_S = 15
 """How long the processes of a run that was killed may take to end: they notice, and end within 5 s or are killed."""
 
@@ -216,7 +220,8 @@ class System:
                 continue
             try:
                 if self.kafka.pid is None and patient_enough(self._kafka_starts):
-                    self._report(f"Kafka has ended: starting it again; see {self.kafka.log}.1")
+                    why = "its disk is full" if self.kafka.is_out_of_room() else f"see {self.kafka.log}.1"
+                    self._report(f"Kafka has ended: starting it again; {why}")
                     await self._start_kafka()
                 for part in self.parts.values():
                     self._start_dead(part)

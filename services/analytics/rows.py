@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from chassis.kafka import Record
 from contracts.cloudevents import Attributes, Unreadable, timestamp
-from contracts.topics import ACCESS, ALIVE, CHARGING, DIRECTORY, REQUESTS, SITES, TOKENS, Topic
+from contracts.topics import ACCESS, ALIVE, CHARGING, DIRECTORY, RATED, RATINGS, REQUESTS, SITES, TOKENS, Topic
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2299, 12, 31, 23, 59, 59, 999999, UTC)
@@ -18,7 +18,7 @@ LATEST = datetime(2299, 12, 31, 23, 59, 59, 999999, UTC)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = (LATEST - _EPOCH) // timedelta(milliseconds=1)
-_OF_TENANT = frozenset[Topic[Any]]({SITES, TOKENS, ACCESS, CHARGING})
+_OF_TENANT = frozenset[Topic[Any]]({SITES, TOKENS, ACCESS, CHARGING, RATINGS, RATED})
 _OF_CHANGE = frozenset[Topic[Any]]({REQUESTS, DIRECTORY})
 
 
@@ -133,7 +133,7 @@ def _changed(record: Record) -> tuple[str, str]:
     """A change of a station is keyed without its tenant: only the value knows it."""
     try:
         subject = _subject.decode(record.value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (ValueError, RecursionError):  # msgspec's errors, bad UTF-8, and what is nested too deep
         return "", ""
     return subject.tenant, subject.id if subject.kind == "station" else ""
 

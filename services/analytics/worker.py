@@ -18,9 +18,10 @@ from chassis.kafka import (
     TopicPartition,
     check_not_truncated,
     full,
+    record_of,
 )
 from chassis.logs import log
-from chassis.progress import PROGRESS
+from chassis.patience import Interrupted, Patience
 from chassis.service import Service
 from chassis.settings import BrokenSetting, Settings
 from contracts.topics import CATALOGUE
@@ -37,9 +38,7 @@ GRACE_S = 10
 
 T = TypeVar("T")
 
-
-class Interrupted(Exception):
-    """The process is asked to stop while it waits for ClickHouse."""
+CLICKHOUSE = Patience("analytics", "ClickHouse", (Unavailable,), lambda: chain((0.2, 0.5, 1, 2), repeat(5)))
 
 
 async def serve(settings: Settings, service: Service) -> None:
@@ -172,26 +171,8 @@ class Archive:
         metrics.CLICKHOUSE_ROWS.inc(len(records))
         _account(lines)
 
-    # ---- patience ----
-
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work`, again and again while ClickHouse is away."""
-        for delay_s in chain((0.2, 0.5, 1, 2), repeat(5)):
-            PROGRESS.beat("analytics")
-            try:
-                return await work()
-            except Unavailable as why:
-                log.warning("waiting for ClickHouse", why=str(why), retry_s=delay_s)
-            if await self._asked_to_stop_within(delay_s):
-                break
-        raise Interrupted
-
-    async def _asked_to_stop_within(self, delay_s: float) -> bool:
-        try:
-            async with asyncio.timeout(delay_s):
-                return await self._stopping.wait()
-        except TimeoutError:
-            return False
+        return await CLICKHOUSE.attempt(work, self._stopping)
 
 
 def span_of(records: Sequence[Record]) -> Span:
@@ -241,6 +222,5 @@ async def _span(consumer: AIOKafkaConsumer, place: TopicPartition, span: Span) -
     while await consumer.position(place) < span.after:
         for raw in (await consumer.getmany(place, timeout_ms=200)).get(place, []):
             if raw.offset < span.after:
-                key = raw.key or b""
-                found.append(Record(topic, raw.partition, raw.offset, key, raw.value, raw.headers, raw.timestamp))
+                found.append(record_of(topic, raw))
     return found

@@ -27,7 +27,9 @@ class Alert(BaseModel):
     model_config = like(examples.ALERT)
 
     id: str
-    rule: str = Field(description="repeated_faults, flapping_connection, refused_starts or failed_starts")
+    rule: str = Field(
+        description="such as repeated_faults, flapping_connection, refused_starts, failed_starts or charging_refused"
+    )
     station: str
     evse: int | None = Field(description="null: the station as a whole")
     connector: int | None

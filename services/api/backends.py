@@ -1,20 +1,23 @@
 """What the resources work with, and how they come by it."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
+from chassis import clickhouse
 from chassis.clickhouse import ClickHouse
 from chassis.feed import Feed
 from chassis.kafka import Log, Place, Unavailable
 from chassis.secrets import Secrets
-from chassis.settings import Settings
+from chassis.settings import BrokenSetting, Settings
 from contracts.event import Event
 from contracts.topics import Topic
 from services.api.queries import Queries
 from services.api.told import Told
+from services.invoicing.parties import Seller
 
 SOURCE = "/voltstream/api"
 
@@ -63,6 +66,8 @@ class Backends:
     """Set when waits must end."""
     patience_s: float = 10
     """How long a write waits until the view shows it."""
+    sellers: Mapping[str, Seller] = field(default_factory=dict)
+    """Who sells, by tenant."""
 
 
 async def backends(request: Request) -> Backends:
@@ -71,3 +76,11 @@ async def backends(request: Request) -> Backends:
 
 
 Behind = Annotated[Backends, Depends(backends)]
+
+
+def archive(settings: Settings) -> ClickHouse:
+    """Build the ClickHouse that the settings name."""
+    try:
+        return clickhouse.connect(settings.clickhouse.get_secret_value(), timeout_s=30)
+    except ValueError as error:
+        raise BrokenSetting(f"VOLTSTREAM_CLICKHOUSE: {error}") from None

@@ -22,6 +22,14 @@ router = APIRouter(prefix="/v1", tags=["prices"], responses=answers(400, 401, 40
 Decimals = str
 
 
+class Tax(BaseModel):
+    """What part of a CDR bears one rate of VAT, in percent. Null: the tariff says nothing of VAT."""
+
+    rate: Decimals | None
+    net: Decimals
+    gross: Decimals
+
+
 class Cdr(BaseModel):
     """What a session is billed, or the credit of that. Neither ever changes; `credited_by` says that it counts no more."""
 
@@ -34,6 +42,7 @@ class Cdr(BaseModel):
     site: str | None
     token_id: str | None
     number: int | None = Field(description="the how-manieth CDR of its session")
+    account: str | None = Field(description="who pays")
     tariff: str | None
     tariff_version: int | None
     started_at: datetime | None
@@ -42,7 +51,11 @@ class Cdr(BaseModel):
     currency: str
     total_excl: Decimals | None
     total_incl: Decimals | None
+    taxes: list[Tax] | None = Field(description="per rate of VAT; they add up to the totals. Null: said by no CDR then")
     energy_wh: int | None
+    signed: list[dict[str, Any]] | None = Field(
+        description="what the meter signed at the begin and the end: its digest, and whether it is genuine"
+    )
     corrects: str | None
     credits: str | None
     credited_by: str | None
@@ -61,7 +74,10 @@ class Cost(BaseModel):
 
     session: str
     station: str
-    state: str = Field(description="no_tariff, free, running, measured (billed when `due`), held, billed or discarded")
+    account: str | None = Field(description="who pays")
+    state: str = Field(
+        description="no_tariff, free, running, measured (billed when `due`), held, billed, waived or discarded"
+    )
     tariff: str | None
     tariff_version: int | None
     assignment: str | None = Field(description="the scope by which the tariff counts")

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -15,11 +15,14 @@ from chassis import clock
 from chassis.kafka import new_traceparent
 from contracts.event import RequestId, TenantId, derived_id
 from contracts.requests import Change, ChangeRequested, Kind
+from contracts.tables import AnyTable
 from contracts.topics import REQUESTS
-from services.api.access import Caller, caller
+from services.api.access import Caller, Known
 from services.api.backends import Backends, Behind
 from services.api.problems import Problem, invalid, not_found
 from services.api.versions import Condition
+
+T = TypeVar("T")
 
 POLL_S = 0.01
 SLOWER_AFTER_S = 1.0
@@ -57,7 +60,7 @@ class Act:
 
 async def act(
     request: Request,
-    caller: Annotated[Caller, Depends(caller)],
+    caller: Known,
     behind: Behind,
     idempotency_key: IdempotencyKey = None,
 ) -> Act:
@@ -97,16 +100,31 @@ async def rounds(behind: Backends, patience_s: float) -> AsyncIterator[None]:
         await asyncio.sleep(min(POLL_S if waited < SLOWER_AFTER_S else 10 * POLL_S, patience_s - waited))
 
 
-async def shown(behind: Backends, look: Callable[[], Awaitable[Any]]) -> Any:
-    """Return what `look` sees once it sees something; 503 if that takes too long."""
-    async for _ in rounds(behind, behind.patience_s):
+async def seen(behind: Backends, wait_s: float, look: Callable[[], Awaitable[T | None]]) -> T | None:
+    """Return what `look` sees once it sees something; None if it has not within `wait_s` seconds."""
+    async for _ in rounds(behind, wait_s):
         if (found := await look()) is not None:
             return found
+    return None
+
+
+async def shown(behind: Backends, look: Callable[[], Awaitable[Any]]) -> Any:
+    """Return what `look` sees once it sees something; 503 if that takes too long."""
+    if (found := await seen(behind, behind.patience_s, look)) is not None:
+        return found
     raise Problem(
         "unavailable",
         "it has been asked, but nothing has come of it yet, and it may still happen: "
         "repeat the request with the same Idempotency-Key",
     )
+
+
+async def of_request(behind: Backends, act: Act, table: AnyTable, id: str) -> Row[Any] | None:
+    """Return the row that came of a request under this id, if there is one; another request under its key is refused."""
+    row = await behind.queries.thing(table, act.caller.tenant, id)
+    if row is not None and row.fingerprint != act.fingerprint:
+        raise reused()
+    return row
 
 
 class Made(NamedTuple):
@@ -180,6 +198,8 @@ def _refusal(outcome: Row[Any]) -> Problem:
             return invalid("#/site", outcome.detail)
         case "unknown_tariff":
             return invalid("#/tariff", outcome.detail)
+        case "unknown_account":
+            return invalid("#/account", outcome.detail)
         case "idempotency_key_reused":
             return reused()
         case "identity_taken":
@@ -195,6 +215,7 @@ _NAMES = {
     "access": "access key",
     "tariff": "tariff",
     "tariff_assignment": "tariff assignment",
+    "account": "account",
 }
 
 

@@ -16,7 +16,7 @@ from contracts.operations import Task
 from contracts.topics import COMMANDS
 from services.api.access import Reader
 from services.api.backends import Backends, Behind
-from services.api.changes import Act, reused, rounds
+from services.api.changes import Act, of_request, rounds
 from services.api.changes import shown as until_shown
 from services.api.identities import existing
 from services.api.pages import After, Limit, Page, check_id, cut, decode, linked
@@ -49,6 +49,46 @@ class StopCharge(BaseModel):
     type: Literal["StopCharge"]
     session: str
     transaction: str
+
+
+class TransferData(BaseModel):
+    """Say this, in words of the vendor's."""
+
+    type: Literal["TransferData"]
+    vendor: str
+    message: str | None = None
+    data: str | None = None
+
+
+class ShowPrice(BaseModel):
+    """Show what charging costs to whoever has presented this token."""
+
+    type: Literal["ShowPrice"]
+    token: str
+    text: str
+
+
+class ShowRunningCost(BaseModel):
+    """Show what a session comes to so far."""
+
+    type: Literal["ShowRunningCost"]
+    session: str
+    transaction: str
+    cost: str = Field(description="with taxes")
+    as_of: datetime
+
+
+class ShowFinalCost(BaseModel):
+    """Show what a session came to."""
+
+    type: Literal["ShowFinalCost"]
+    session: str
+    transaction: str
+    cost: str = Field(description="with taxes")
+    text: str
+
+
+AnyTask = StartCharge | StopCharge | TransferData | ShowPrice | ShowRunningCost | ShowFinalCost
 
 
 class Step(BaseModel):
@@ -92,14 +132,14 @@ class Command(BaseModel):
 
     id: str
     station: str
-    task: Annotated[StartCharge | StopCharge, Field(discriminator="type")] | None
+    task: Annotated[AnyTask, Field(discriminator="type")] | None
     state: State
     reason: str | None = Field(description="why it was rejected or failed")
     detail: str | None = Field(description="what to do about it, for people")
     late: bool = Field(description="the state is an answer that came after its time")
     session: str | None = Field(description="that it is about, or that came of it")
     transaction: str | None
-    requested_by: str | None = Field(description="the id of the API key")
+    requested_by: str | None = Field(description="the id of the API key, or the service that asked by itself")
     created_at: datetime | None
     expires_at: datetime | None
     updated_at: datetime
@@ -136,12 +176,7 @@ async def rested(behind: Backends, row: Row[Any], wait_s: float) -> Row[Any]:
 
 async def earlier(behind: Backends, act: Act) -> Row[Any] | None:
     """Return the command that this request gave before, if it is a repetition."""
-    if act.key is None:
-        return None
-    row = await behind.queries.thing(tables.commands, act.caller.tenant, act.id("command"))
-    if row is not None and row.fingerprint != act.fingerprint:
-        raise reused()
-    return row
+    return None if act.key is None else await of_request(behind, act, tables.commands, act.id("command"))
 
 
 async def issued(behind: Backends, act: Act, station: str, task: Task, *, expires_in_s: int) -> Row[Any]:
@@ -158,9 +193,7 @@ async def issued(behind: Backends, act: Act, station: str, task: Task, *, expire
         fingerprint=act.fingerprint,
     )
     await behind.journal.append(COMMANDS, command, derived_id(f"{tenant}/{id}", "api", act.fingerprint), act.trace)
-    row: Row[Any] = await until_shown(behind, lambda: behind.queries.thing(tables.commands, tenant, id))
-    if row.fingerprint != act.fingerprint:
-        raise reused()
+    row: Row[Any] = await until_shown(behind, lambda: of_request(behind, act, tables.commands, id))
     return row
 
 

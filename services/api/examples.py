@@ -15,6 +15,7 @@ SITE = {
     "address": "Havnegata 1, 0150 Oslo",
     "latitude": 59.9075,
     "longitude": 10.7531,
+    "without_tariff": "charge",
     "version": 1,
     "changed_at": NOON,
 }
@@ -66,7 +67,9 @@ STATION = {
         "last_boot_at": NOON,
     },
     "status": STATUS | {"status": "Available"},
-    "evses": [{"id": 1, "code": "NO*VST*E0001*1", "declared": True, "connectors": [CONNECTOR]}],
+    "evses": [
+        {"id": 1, "code": "NO*VST*E0001*1", "meter_public_key": None, "declared": True, "connectors": [CONNECTOR]}
+    ],
 }
 CREDENTIALS = {
     "station": "RDAM 123",
@@ -99,9 +102,52 @@ TOKEN = {
     "group": "FLEET-7",
     "concurrent": False,
     "label": "van 12",
+    "account": "fleet-7",
     "version": 1,
     "changed_at": NOON,
 }
+ACCOUNT: dict[str, Any] = {
+    "id": "fleet-7",
+    "kind": "postpaid",
+    "currency": "EUR",
+    "credit_limit": "500.00",
+    "name": "Fleet Ltd",
+    "email": "bills@fleet.example",
+    "address": {"name": "Fleet Ltd", "street": "Quay 1", "postal_code": "0150", "city": "Oslo", "country": "NO"},
+    "vat_id": "NO999888777MVA",
+    "mandate": "cus_17/pm_34",
+    "time_zone": "Europe/Oslo",
+    "closed": False,
+    "version": 1,
+    "changed_at": NOON,
+    "balance": {"amount": "-12.40", "currency": "EUR", "entry": 3, "updated_at": NOON},
+    "standing": {"may_charge": True, "why": "", "since": NOON},
+}
+ENTRY: dict[str, Any] = {
+    "entry": 3,
+    "kind": "session",
+    "at": NOON,
+    "currency": "EUR",
+    "amount": "-12.40",
+    "balance": "-12.40",
+    "place": "revenue",
+    "cdr": "b6b1e6a4-0f0c-5a35-8a6e-3a3c8f6a2a11",
+    "credits": None,
+    "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
+    "station": "RDAM 123",
+    "site": "harbour",
+    "energy_wh": 31_000,
+    "started_at": NOON,
+    "ended_at": "2026-03-01T13:10:00Z",
+    "net": "9.92",
+    "gross": "12.40",
+    "invoice": "0f7f8a52-6d3e-5b6f-9a37-2f1f5b2d4c10",
+    "payment": None,
+    "request": None,
+    "reason": None,
+    "requested_by": None,
+}
+BEGUN = {"payment": "5f0c1c3e-6a1c-4a33-9a57-0d1a3b1c2f5e", "account": "driver-1"}
 FOUND = {"token_id": TOKEN_ID, "token": TOKEN}
 UNKNOWN_TOKEN = {
     "token_id": TOKEN_ID,
@@ -121,6 +167,15 @@ READING = {
     "context": "Sample.Periodic",
     "location": "Outlet",
     "signed": False,
+    "recorded_at": NOON,
+}
+SIGNED_VALUE = {
+    "at": NOON,
+    "evse": 1,
+    "context": "Transaction.End",
+    "data": 'OCMF|{"FV":"1.0","PG":"T32","RD":[{"TM":"2026-03-01T12:00:00,000+0000 S","TX":"E","RV":8.0,"ST":"G"}]}|{"SD":"30…"}',
+    "sha256": "5f0c2d1b9f8b3c0c9a2e4c4f1de0b5a1f7f5f9c6b1a64f6c0f3d1f1b7a9e8d2c",
+    "masked": False,
     "recorded_at": NOON,
 }
 ACCESS_KEY = {
@@ -237,6 +292,22 @@ MEASURED: dict[str, Any] = {
     ],
     "policy": {"idle_grace_s": 900},
 }
+QUOTED_DOCUMENTS: dict[str, Any] = {
+    "documents": [
+        {"id": "CDR-1", "type": "CDR", "total_excl": "47.60", "total_incl": "59.50"},
+        {
+            "id": "CDR-1-C",
+            "type": "CREDIT_CDR",
+            "total_excl": "-47.60",
+            "total_incl": "-59.50",
+            "credit": True,
+            "credit_reference_id": "CDR-1",
+        },
+        {"id": "CDR-2", "type": "CDR", "total_excl": "48.00", "total_incl": "60.00"},
+    ],
+    "balance_incl": "60.00",
+}
+
 QUOTE: dict[str, Any] = {
     "charging_periods": [
         {
@@ -335,6 +406,43 @@ TARIFF_ASSIGNMENT: dict[str, Any] = {
     "version": 1,
     "changed_at": NOON,
 }
+PRICES: dict[str, Any] = {
+    "station": "CP-1",
+    "evse": 1,
+    "connector": 1,
+    "assignment": "site/harbour",
+    "free": False,
+    "tariff": "AC",
+    "tariff_version": 1,
+    "currency": "NOK",
+    "tax_included": "YES",
+    "min_price": None,
+    "max_price": {"excl": "320.00", "incl": "400.00"},
+    "prices": [
+        {
+            "what": "energy",
+            "per": "kWh",
+            "price_excl": "3.60",
+            "price_incl": "4.50",
+            "vat_percent": "25",
+            "step_size": 1,
+            "conditions": [],
+            "text": "energy 4.50 NOK/kWh",
+        },
+        {
+            "what": "parking after charging",
+            "per": "min",
+            "price_excl": "0.80",
+            "price_incl": "1.00",
+            "vat_percent": "25",
+            "step_size": 60,
+            "conditions": ["from 08:00 to 20:00"],
+            "text": "parking after charging 1.00 NOK/min from 08:00 to 20:00",
+        },
+    ],
+    "text": "energy 4.50 NOK/kWh; parking after charging 1.00 NOK/min from 08:00 to 20:00",
+    "valid_from": NOON,
+}
 PRICED: dict[str, Any] = {
     "currency": "NOK",
     "total_excl": "39.60",
@@ -368,6 +476,7 @@ CDR: dict[str, Any] = {
     "site": "harbour",
     "token_id": TOKEN_ID,
     "number": 1,
+    "account": "harbour-fleet",
     "tariff": "AC",
     "tariff_version": 2,
     "started_at": NOON,
@@ -376,12 +485,50 @@ CDR: dict[str, Any] = {
     "currency": "NOK",
     "total_excl": "39.60",
     "total_incl": "49.50",
+    "taxes": [{"rate": "25", "net": "39.60", "gross": "49.50"}],
     "energy_wh": 11000,
+    "signed": [],
     "corrects": None,
     "credits": None,
     "credited_by": None,
     "details": PRICED,
 }
+INVOICE: dict[str, Any] = {
+    "id": "0c5f1c3e-6a1c-5a33-9a57-0d1a3b1c2f5e",
+    "series": "2026-INV",
+    "number": 17,
+    "name": "2026-INV-000017",
+    "kind": "invoice",
+    "account": "fleet-7",
+    "issued_at": "2026-04-01T00:00:00Z",
+    "period_start": "2026-03-01T00:00:00Z",
+    "period_end": "2026-04-01T00:00:00Z",
+    "currency": "NOK",
+    "net": "39.60",
+    "gross": "49.50",
+    "lines": 1,
+    "refers_to": None,
+    "pdf_sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
+    "xml_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+}
+INVOICE_ASKED: dict[str, Any] = {
+    "request": "6e0c1c3e-6a1c-4a33-9a57-0d1a3b1c2f5e",
+    "account": "fleet-7",
+    "invoices": "/v1/invoices?account=fleet-7",
+}
+CDR_REVIEW: dict[str, Any] = {
+    "id": "0b6b4c5e-3a0f-5c1a-8e57-1f6a4f0f9b11",
+    "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
+    "station": "RDAM 123",
+    "decision": "release",
+    "outcome": "billed",
+    "refused_because": None,
+    "cdr": "5b0c5c1e-7a0e-5d5a-9d0e-3c1f5a1e0b11",
+    "reason": "the driver confirms the energy",
+    "requested_by": "4be19f0a62c7",
+    "decided_at": "2026-03-01T13:20:00Z",
+}
+TAKEN: dict[str, Any] = {"written": True}
 ALERT: dict[str, Any] = {
     "id": "0f8d2a40-6a0e-5a1c-8a43-6b1f0f6b2a11",
     "rule": "repeated_faults",
@@ -400,6 +547,7 @@ ALERT: dict[str, Any] = {
 COST: dict[str, Any] = {
     "session": "7d444840-9dc0-51d1-b245-5ffdce74fad2",
     "station": "RDAM 123",
+    "account": "harbour-fleet",
     "state": "billed",
     "tariff": "AC",
     "tariff_version": 2,
@@ -413,4 +561,74 @@ COST: dict[str, Any] = {
     "cdr": "5b0c5c1e-7a0e-5d5a-9d0e-3c1f5a1e0b11",
     "updated_at": "2026-03-01T13:05:02Z",
     "details": PRICED,
+}
+PAYMENT: dict[str, Any] = {
+    "id": "2f1c7b7e-7c0a-5c39-9a55-0d7a6a3f9e11",
+    "account": "adhoc-2f1c7b7e-7c0a-5c39-9a55-0d7a6a3f9e11",
+    "kind": "hold",
+    "state": "action_required",
+    "amount": "40.00",
+    "currency": "EUR",
+    "held": None,
+    "taken": None,
+    "returned": None,
+    "url": "https://checkout.stripe.com/c/pay/cs_live_a1B2c3",
+    "reference": "cs_live_a1B2c3",
+    "station": "RDAM 123",
+    "evse": 1,
+    "session": None,
+    "reason": None,
+    "receipt_url": "/v1/receipts/default/2f1c7b7e-7c0a-5c39-9a55-0d7a6a3f9e11/0c9e5b7f4a1d3e2b8f6a9c0d1e2f3a4b5c6d7e8f",
+    "created_at": NOON,
+    "updated_at": "2026-03-01T12:00:01Z",
+}
+RECEIPT: dict[str, Any] = {
+    "payment": PAYMENT["id"],
+    "state": "captured",
+    "seller": {
+        "name": "Harbour Charging AS",
+        "street": "Havnegata 1",
+        "postal_code": "0150",
+        "city": "Oslo",
+        "country": "NO",
+        "vat_id": "NO974760673MVA",
+        "tax_number": "",
+        "registration": "",
+        "email": "hello@example.com",
+    },
+    "station": "RDAM 123",
+    "place": "Harbour",
+    "address": "Havnegata 2, Oslo",
+    "time_zone": "Europe/Oslo",
+    "currency": "NOK",
+    "cdrs": [
+        {
+            "cdr": CDR["id"],
+            "kind": "CDR",
+            "credits": None,
+            "issued_at": CDR["issued_at"],
+            "started_at": NOON,
+            "ended_at": CDR["ended_at"],
+            "energy_wh": 11000,
+            "lines": [
+                {
+                    "dimension": "ENERGY",
+                    "price": "4.50",
+                    "billed": "11000.000",
+                    "unit": "Wh",
+                    "vat": "25",
+                    "net": "39.60",
+                    "gross": "49.50",
+                }
+            ],
+            "taxes": CDR["taxes"],
+            "net": "39.60",
+            "gross": "49.50",
+        }
+    ],
+    "taxes": CDR["taxes"],
+    "net": "39.60",
+    "vat": "9.90",
+    "gross": "49.50",
+    "paid": "49.50",
 }

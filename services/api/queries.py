@@ -15,11 +15,13 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     cast,
     exists,
     func,
     or_,
     select,
+    type_coerce,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -28,11 +30,14 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import sql
-from contracts import tables
+from contracts import money_tables, shown, tables
 from contracts.event import Instant
+from contracts.invoice_tables import invoices, papers
 from contracts.topics import SESSIONS
 
 Rows = Sequence[Row[Any]]
+MOST_REVIEWS = 1000
+"""Of one session: nobody decides more often."""
 T = TypeVar("T")
 
 
@@ -87,6 +92,14 @@ class Equipped(NamedTuple):
     station: Row[Any]
     evses: Rows
     connectors: Rows
+
+
+class ShownSession(NamedTuple):
+    """What is shown of a session (JSON), the revision that this is, and what was repaired of it."""
+
+    text: str
+    revision: int
+    repairs: Rows
 
 
 class Queries:
@@ -213,29 +226,42 @@ class Queries:
 
     # ---- sessions --------------------------------------------------------------------------------------------------
 
-    async def changed_sessions(self, tenant: str, sought: Sought, after: Change, limit: int) -> tuple[Rows, Change]:
-        """Return the sessions that changed after a place in all changes, and the place after them."""
+    async def changed_sessions(
+        self, tenant: str, sought: Sought, after: Change, limit: int
+    ) -> tuple[list[str], Change]:
+        """Return what is shown of the sessions that changed after a place in all changes, and the place after them."""
 
-        def changed(connection: Connection) -> Rows:
+        def changed(connection: Connection) -> tuple[list[str], Rows]:
             parts = tuple(connection.scalars(_PARTS).all())
             if not parts:
-                return []
-            shape = _Shape(
-                parts, tuple(part for part in parts if part in after.reached), after.since is not None, _of(sought)
-            )
-            return connection.execute(_page(shape), _values(tenant, sought, after, limit)).all()
+                return [], []
+            shape = _shape(connection.dialect.name, parts, sought, after)
+            values = _values(tenant, sought, after, limit)
+            rows = connection.execute(_page(shape, _KEPT), values).all()
+            texts: list[str] = [row[0] for row in rows]
+            if None not in texts:
+                return texts, rows
+            whole = connection.execute(_page(shape, _WHOLE), values).mappings()
+            return [shown.session(dict(row)) for row in whole], rows
 
-        rows = await self._ask(changed)
-        return rows, Change(after.since, after.reached | {row.part: Reached(row.updated_at, row.place) for row in rows})
+        texts, rows = await self._ask(changed)
+        last = {row.part: row for row in rows}
+        reached = {part: Reached(tables.instant(row.updated_at), row.place) for part, row in last.items()}
+        return texts, Change(after.since, after.reached | reached)
 
-    async def session(self, tenant: str, id: str) -> tuple[Row[Any], Rows] | None:
+    async def session(self, tenant: str, id: str) -> ShownSession | None:
         """Return a session, and what was done to it or refused, in the order of the decisions."""
+        whose = {"of_tenant": tenant, "of_id": id}
 
-        def both(connection: Connection) -> tuple[Row[Any], Rows] | None:
-            found = connection.execute(_ONE, {"of_tenant": tenant, "of_id": id}).first()
+        def both(connection: Connection) -> ShownSession | None:
+            found = connection.execute(_ONE, whose).first()
             if found is None:
                 return None
-            return found, connection.execute(_REPAIRS, {"of_tenant": tenant, "of_id": id}).all()
+            text, revision, is_repaired = found
+            if text is None:
+                text = shown.session(dict(connection.execute(_WHOLE_ONE, whose).mappings().one()))
+            # most are not repaired, and a question costs more than its answer
+            return ShownSession(text, revision, connection.execute(_REPAIRS, whose).all() if is_repaired else [])
 
         return await self._ask(both)
 
@@ -257,6 +283,25 @@ class Queries:
         question = select(tables.tariff_versions).where(v.tenant == tenant, v.id == id)
         return await self._rows(question.order_by(v.version.desc()))
 
+    async def assignments(self, tenant: str, ids: Sequence[str]) -> Rows:
+        """Return those of these assignments of tariffs that there are."""
+        a = tables.tariff_assignments.c
+        return await self._rows(select(tables.tariff_assignments).where(a.tenant == tenant, a.id.in_(ids)))
+
+    async def payments(self, tenant: str, after: Asked | None, limit: int, **wanted: str | None) -> Rows:
+        """Return payments, the newest first; `wanted` are columns and what they should say."""
+        p = money_tables.payments.c
+        question = select(money_tables.payments).where(p.tenant == tenant)
+        question = question.where(*(p[name] == value for name, value in wanted.items() if value is not None))
+        if after is not None:
+            question = question.where(or_(p.created_at < after.at, and_(p.created_at == after.at, p.id < after.id)))
+        return await self._rows(question.order_by(p.created_at.desc(), p.id.desc()).limit(limit))
+
+    async def paid_by(self, reference: str) -> Row[Any] | None:
+        """Return the payment that the payment provider calls so, of whatever tenant."""
+        p = money_tables.payments.c
+        return await self._row(select(money_tables.payments).where(p.reference == reference).limit(1))
+
     async def cost(self, tenant: str, session: str) -> Row[Any] | None:
         """Return what a session costs."""
         c = tables.costs.c
@@ -270,6 +315,12 @@ class Queries:
             question = question.where(c.session > after)
         return await self._rows(question.order_by(c.session).limit(limit))
 
+    async def cdr_reviews(self, tenant: str, session: str) -> Rows:
+        """Return what was decided of a session that was held, the oldest first."""
+        r = tables.cdr_reviews.c
+        question = select(tables.cdr_reviews).where(r.tenant == tenant, r.session == session)
+        return await self._rows(question.order_by(r.decided_at, r.id).limit(MOST_REVIEWS))
+
     async def cdrs(self, tenant: str, after: Asked | None, limit: int, **fields: str | None) -> Rows:
         """Return CDRs, the newest first, of the session, site or station that `fields` name."""
         c = tables.cdrs.c
@@ -279,6 +330,20 @@ class Queries:
             question = question.where(_before((c.issued_at, c.id), (after.at, after.id)))
         return await self._rows(question.order_by(c.issued_at.desc(), c.id.desc()).limit(limit))
 
+    async def invoices(
+        self, tenant: str, after: Asked | None, limit: int, wanted: Sequence[ColumnElement[bool]]
+    ) -> Rows:
+        """Return invoices and credit notes that are as `wanted`, the newest first, each with the digests of its papers."""
+        c = invoices.c
+        question = _INVOICES.where(c.tenant == tenant, *wanted)
+        if after is not None:
+            question = question.where(_before((c.issued_at, c.id), (after.at, after.id)))
+        return await self._rows(question.order_by(c.issued_at.desc(), c.id.desc()).limit(limit))
+
+    async def invoice(self, tenant: str, id: str) -> Row[Any] | None:
+        """Return one of them."""
+        return await self._row(_INVOICES.where(invoices.c.tenant == tenant, invoices.c.id == id))
+
     async def alerts(self, tenant: str, after: Asked | None, limit: int, **fields: str | None) -> Rows:
         """Return alerts, the newest first, of the state, station or rule that `fields` name."""
         c = tables.alerts.c
@@ -287,6 +352,26 @@ class Queries:
         if after is not None:
             question = question.where(_before((c.raised_at, c.id), (after.at, after.id)))
         return await self._rows(question.order_by(c.raised_at.desc(), c.id.desc()).limit(limit))
+
+    # ---- accounts --------------------------------------------------------------------------------------------------
+
+    async def of_account(self, table: Table, tenant: str, account: str) -> Row[Any] | None:
+        """Return an account's row of `balances` or `standings`."""
+        return await self._row(select(table).where(table.c.tenant == tenant, table.c.account == account))
+
+    async def entry(self, tenant: str, account: str, number: int) -> Row[Any] | None:
+        """Return one entry of an account."""
+        e = money_tables.ledger_entries.c
+        whose = (e.tenant == tenant, e.account == account, e.entry == number)
+        return await self._row(select(money_tables.ledger_entries).where(*whose))
+
+    async def entries(self, tenant: str, account: str, before: int | None, limit: int) -> Rows:
+        """Return an account's entries, the newest first."""
+        e = money_tables.ledger_entries.c
+        question = select(money_tables.ledger_entries).where(e.tenant == tenant, e.account == account)
+        if before is not None:
+            question = question.where(e.entry < before)
+        return await self._rows(question.order_by(e.entry.desc()).limit(limit))
 
     # ---- changes and keys ------------------------------------------------------------------------------------------
 
@@ -314,6 +399,11 @@ class Queries:
         return await self._row(select(tables.access_keys).where(k.digest == digest).order_by(k.tenant, k.id))
 
 
+_INVOICES = select(
+    *(column for column in invoices.columns if column is not invoices.c.issued),
+    papers.c.pdf_sha256,
+    papers.c.xml_sha256,
+).outerjoin_from(invoices, papers, and_(papers.c.tenant == invoices.c.tenant, papers.c.id == invoices.c.id))
 _KINDS = {
     "site": tables.sites,
     "station": tables.stations,
@@ -321,6 +411,7 @@ _KINDS = {
     "access": tables.access_keys,
     "tariff": tables.tariffs,
     "tariff_assignment": tables.tariff_assignments,
+    "account": money_tables.accounts,
 }
 
 
@@ -356,21 +447,22 @@ def _joined(stations: Rows, evses: Rows, connectors: Rows) -> list[Equipped]:
 
 # ---- pages of sessions: built once for each shape of a question, since that costs more than asking it ----
 
-SHOWN = tuple(column for column in tables.sessions.columns if column.name != "transactions")
-"""What of a session is shown, or says where it stands among the changes."""
+_S = tables.sessions.c
+_NOW = case((_S.shown_revision == _S.revision, _S.shown)).label("now")
+_KEPT = (_NOW, _S.part, type_coerce(_S.updated_at, tables.Stored).label("updated_at"), _S.place)
+"""What is shown of a session, if its row keeps that, and where it stands among the changes."""
+_WHOLE = tuple(tables.sessions.columns)
+"""What is needed where a release that knows of nothing shown has written last."""
 _PARTS = select(tables.positions.c.partition).where(tables.positions.c.topic == SESSIONS.name).order_by("partition")
-_ONE = select(*SHOWN).where(
-    tables.sessions.c.tenant == bindparam("of_tenant"), tables.sessions.c.id == bindparam("of_id")
-)
 _R = tables.repairs.c
-_REPAIRS = (
-    select(tables.repairs)
-    .where(
-        _R.tenant == bindparam("of_tenant"),
-        or_(_R.session == bindparam("of_id"), and_(_R.attached_to == bindparam("of_id"), _R.done)),
-    )
-    .order_by(_R.decided_at, _R.part, _R.place)
+_OF_SESSION = (
+    _R.tenant == bindparam("of_tenant"),
+    or_(_R.session == bindparam("of_id"), and_(_R.attached_to == bindparam("of_id"), _R.done)),
 )
+_REPAIRS = select(tables.repairs).where(*_OF_SESSION).order_by(_R.decided_at, _R.part, _R.place)
+_OF_ONE = (_S.tenant == bindparam("of_tenant"), _S.id == bindparam("of_id"))
+_ONE = select(_NOW, _S.revision, exists().where(*_OF_SESSION)).where(*_OF_ONE)
+_WHOLE_ONE = select(tables.sessions).where(*_OF_ONE)
 
 
 class _Shape(NamedTuple):
@@ -381,6 +473,9 @@ class _Shape(NamedTuple):
     since: bool
     filters: tuple[tuple[str, int], ...]
     """The columns that are filtered on, and by how many values each."""
+    bounded: bool
+    """Whether no partition is asked for more than the page holds. SQLite, unbounded, merges them in their indexes' order and
+    stops at the page's end; PostgreSQL would sort all that there is."""
 
 
 def _of(sought: Sought) -> tuple[tuple[str, int], ...]:
@@ -389,19 +484,23 @@ def _of(sought: Sought) -> tuple[tuple[str, int], ...]:
     return tuple(filters)
 
 
+def _shape(dialect: str, parts: tuple[int, ...], sought: Sought, after: Change) -> _Shape:
+    reached = tuple(part for part in parts if part in after.reached)
+    return _Shape(parts, reached, after.since is not None, _of(sought), dialect == "postgresql")
+
+
 @lru_cache(maxsize=256)
-def _page(shape: _Shape) -> Select[Any]:
+def _page(shape: _Shape, columns: tuple[ColumnElement[Any], ...]) -> Select[Any]:
     """Return the question for the first rows that changed, of every partition."""
-    branches = [_changed(shape, part).subquery() for part in shape.parts]
-    every = union_all(*(select(branch) for branch in branches)).subquery()
+    every = union_all(*(_changed(shape, part, columns) for part in shape.parts)).subquery()
     ordered = select(every).order_by(every.c.updated_at, every.c.part, every.c.place)
     return ordered.limit(bindparam("most", type_=Integer))
 
 
-def _changed(shape: _Shape, part: int) -> Select[Any]:
-    """Return the question for the first rows of one partition."""
+def _changed(shape: _Shape, part: int, columns: tuple[ColumnElement[Any], ...]) -> Select[Any]:
+    """Return the question for the rows of one partition, the first that changed coming first."""
     s = tables.sessions.c
-    question = select(*SHOWN).where(s.tenant == bindparam("of_tenant"), s.part == part)
+    question = select(*columns).where(s.tenant == bindparam("of_tenant"), s.part == part)
     for name, many in shape.filters:
         values = [bindparam(f"{name}_{n}", type_=s[name].type) for n in range(many)]
         question = question.where(s[name] == values[0] if many == 1 else s[name].in_(values))
@@ -412,7 +511,10 @@ def _changed(shape: _Shape, part: int) -> Select[Any]:
         )
     elif shape.since:
         question = question.where(s.updated_at >= bindparam("since", type_=s.updated_at.type))
-    return question.order_by(s.updated_at, s.place).limit(bindparam("most", type_=Integer))
+    if not shape.bounded:
+        return question
+    first = question.order_by(s.updated_at, s.place).limit(bindparam("most", type_=Integer))
+    return select(first.subquery())
 
 
 def _values(tenant: str, sought: Sought, after: Change, limit: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from contracts.topics import COMMANDS
 from services.api.access import Operator
 from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
-from services.api.changes import Act, Acting, reused, rounds
+from services.api.changes import Act, Acting, of_request, reused, seen
 from services.api.identities import Text
 from services.api.problems import Problem, answers, invalid, not_found
 from services.api.repairs import Repair, shown
@@ -135,7 +135,7 @@ async def repair_session(
     if row is None:
         session = await known(behind, caller.tenant, id)
         await _ask(behind, act, repair, session, wish)
-        row = await _decided(behind, act, repair, wait)
+        row = await seen(behind, wait, lambda: _outcome(behind, act, repair))
         if row is None:
             response.status_code = 202
             return _requested(repair, session, wish, caller.key)
@@ -161,18 +161,7 @@ async def _ask(behind: Backends, act: Act, repair: RepairId, session: Row[Any], 
 
 
 async def _outcome(behind: Backends, act: Act, repair: RepairId) -> Row[Any] | None:
-    """Return what came of the repair, if that is known; another request under its key is refused."""
-    row = await behind.queries.thing(tables.repairs, act.caller.tenant, repair)
-    if row is not None and row.fingerprint != act.fingerprint:
-        raise reused()
-    return row
-
-
-async def _decided(behind: Backends, act: Act, repair: RepairId, wait_s: float) -> Row[Any] | None:
-    async for _ in rounds(behind, wait_s):
-        if (row := await _outcome(behind, act, repair)) is not None:
-            return row
-    return None
+    return await of_request(behind, act, tables.repairs, repair)
 
 
 def _requested(repair: RepairId, session: Row[Any], wish: Attach | End | Discard, key: str) -> Repair:

@@ -1,7 +1,5 @@
 """Reports: sums over the past, from ClickHouse."""
 
-import csv
-import io
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
@@ -16,6 +14,7 @@ from services.api.backends import Behind
 from services.api.examples import like
 from services.api.identities import Text
 from services.api.problems import answers, invalid
+from services.api.sheets import table
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"], responses=answers(400, 401, 403, 422, 503))
 
@@ -88,7 +87,7 @@ async def energy_ledger(
     rows = await history.energy_ledger(behind.clickhouse, caller.tenant, first, last, site, MOST_ROWS + 1)
     if len(rows) > MOST_ROWS:
         raise invalid("from", f"more than {MOST_ROWS} rows: ask for fewer days, or for one site", where="query")
-    return _csv(rows) if format == "csv" else _json(first, last, rows)
+    return table(rows, ["site", "day", *COLUMNS], "energy-ledger") if format == "csv" else _json(first, last, rows)
 
 
 def _json(first: date, last: date, rows: Sequence[dict[str, Any]]) -> EnergyLedger:
@@ -98,12 +97,3 @@ def _json(first: date, last: date, rows: Sequence[dict[str, Any]]) -> EnergyLedg
         items=[LedgerDay(**row | {"site": row["site"] or None}) for row in rows],
         total=Energy(**{column: sum(row[column] for row in rows) for column in COLUMNS}),
     )
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> Response:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["site", "day", *COLUMNS])
-    writer.writeheader()
-    writer.writerows(rows)
-    named = {"Content-Disposition": 'attachment; filename="energy-ledger.csv"'}
-    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=named)

@@ -50,6 +50,9 @@ class SiteWish(BaseModel):
     address: Text = Field(default="", max_length=500)
     latitude: float | None = Field(default=None, ge=-90, le=90, allow_inf_nan=False, description="WGS 84, degrees")
     longitude: float | None = Field(default=None, ge=-180, le=180, allow_inf_nan=False)
+    without_tariff: reference.WithoutTariff = Field(
+        default="charge", description="what becomes of a start that no tariff fits: it has no price, or it is blocked"
+    )
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
@@ -70,6 +73,7 @@ class Site(BaseModel):
     address: str
     latitude: float | None
     longitude: float | None
+    without_tariff: reference.WithoutTariff
     version: int = Field(description="counts its changes; what `If-Match` compares")
     changed_at: datetime
 

@@ -76,6 +76,12 @@ class EvseWish(BaseModel):
 
     id: int = Field(ge=1, le=999)
     code: str | None = Field(default=None, pattern=EMI3, description="its eMI3 id", examples=["NO*VST*E0001*1"])
+    meter_public_key: str | None = Field(
+        default=None,
+        max_length=1000,
+        pattern="^[0-9A-Za-z+/= ]+$",
+        description="of the meter that signs what it shows: hex or base64, DER or a point of its curve",
+    )
     connectors: list[ConnectorWish] = Field(default=[ConnectorWish(id=1)], min_length=1, max_length=20)
 
     @field_validator("connectors")
@@ -112,6 +118,10 @@ class Habits(BaseModel):
         default="heard", description="refused: what it says before an accepted boot is answered SecurityError"
     )
     any_user: bool = Field(default=False, description="its password counts, whatever user name comes with it")
+    shows_costs: bool = Field(
+        default=False,
+        description="drivers see prices and costs on its display: it takes in the messages of the OCA's California Pricing note",
+    )
     quirks: list[Habit] = Field(
         default=[],
         max_length=100,
@@ -192,6 +202,7 @@ class Evse(BaseModel):
 
     id: int
     code: str | None
+    meter_public_key: str | None = Field(description="by which its signed meter values are verified")
     declared: bool
     connectors: list[Connector]
 
@@ -314,7 +325,13 @@ def _status(row: Row[Any], since: datetime | None) -> Status | None:
 
 def _evse(evse: Row[Any], found: Equipped) -> Evse:
     connectors = [_connector(row) for row in found.connectors if row.evse == evse.id]
-    return Evse(id=evse.id, code=evse.code, declared=evse.declared, connectors=connectors)
+    return Evse(
+        id=evse.id,
+        code=evse.code,
+        meter_public_key=evse.meter_public_key,
+        declared=evse.declared,
+        connectors=connectors,
+    )
 
 
 def _connector(row: Row[Any]) -> Connector:
@@ -396,7 +413,7 @@ def _record(id: str, wish: StationWish, caller: Admin) -> reference.Station:
 
 def _declared(evse: EvseWish) -> reference.Evse:
     connectors = tuple(reference.Connector(each.id, each.type, each.max_w) for each in evse.connectors)
-    return reference.Evse(evse.id, evse.code, connectors)
+    return reference.Evse(evse.id, evse.code, connectors, evse.meter_public_key)
 
 
 @router.delete("/{id}", operation_id="delete_station", status_code=204, responses=answers(404, 412))

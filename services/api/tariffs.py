@@ -22,8 +22,10 @@ from services.api.identities import Identity, Text, existing
 from services.api.pages import After, Limit, Page, after_id, cut, decode, linked
 from services.api.problems import answers, invalid, not_found
 from services.api.versions import UNCHANGED, Conditioned, stamp, tag, unchanged
-from services.billing.lint import warnings
+from services.billing.lint import unheard_of, warnings
 from services.billing.tariff import faults
+
+POLICY = {field.name for field in msgspec.structs.fields(Policy)}
 
 router = APIRouter(prefix="/v1", tags=["prices"], responses=answers(400, 401, 403, 422, 503))
 
@@ -133,12 +135,10 @@ def _read(id: str, wish: TariffWish) -> tuple[Tariff, Policy]:
     if said["id"] != id:
         raise invalid("#/tariff/id", f"the tariff at this path is called {id}")
     tariff = _converted(said, Tariff, "#/tariff")
-    if wrong := faults(tariff):
+    if wrong := [*faults(tariff), *unheard_of(said)]:
         raise invalid("#/tariff/elements", "; ".join(wrong))
-    if not tariff.elements:
-        raise invalid(
-            "#/tariff/elements", "a tariff has at least one element; what costs nothing is an assignment of none"
-        )
+    if strange := sorted(wish.policy.keys() - POLICY):
+        raise invalid("#/policy", f"{', '.join(strange)}: no policy of that name is known here")
     return tariff, _converted(wish.policy, Policy, "#/policy")
 
 

@@ -12,6 +12,7 @@ from chassis import clock
 from chassis.secrets import CannotOpen, Secrets, fold, mask
 from contracts import reference, tables
 from contracts.event import Sealed, TenantId, TokenId
+from contracts.postings import AD_HOC
 from contracts.requests import Delete, PutToken
 from services.api import examples
 from services.api.access import Caller, Operator, Reader
@@ -19,7 +20,7 @@ from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Act, Acting, Wish, delete, put, row_of
 from services.api.examples import like
-from services.api.identities import Text, existing
+from services.api.identities import Identity, Text, existing
 from services.api.pages import After, Limit, Page, after_id, cut, decode, linked
 from services.api.problems import Problem, answers, invalid, not_found
 from services.api.queries import Seen
@@ -52,12 +53,20 @@ class TokenRules(BaseModel):
     )
     concurrent: bool = Field(default=False, description="whether it may charge at several places at once")
     label: Text = Field(default="", max_length=200)
+    account: Identity | None = Field(default=None, description="who pays for what it charges; null: no account is kept")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
             raise ValueError("valid_from should be before valid_until")
         return self
+
+    @field_validator("account")
+    @classmethod
+    def _no_payment(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith(AD_HOC):
+            raise ValueError(f"accounts whose names begin with {AD_HOC} are those of ad-hoc payments")
+        return value
 
 
 class TokenWish(TokenRules):
@@ -109,6 +118,7 @@ class Token(BaseModel):
     group: str | None
     concurrent: bool
     label: str
+    account: str | None = Field(description="who pays for what it charges")
     version: int
     changed_at: datetime
 
@@ -146,6 +156,7 @@ def shown(row: Row[Any], secrets: Secrets, caller: Caller) -> Token:
         group=row.token_group,
         concurrent=row.concurrent,
         label=row.label,
+        account=row.account,
         version=row.version,
         changed_at=row.changed_at,
     )

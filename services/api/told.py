@@ -8,7 +8,7 @@ import msgspec
 from chassis import metrics
 from chassis.feed import Part
 from chassis.kafka import Record, partition_of_key
-from contracts.cloudevents import Unreadable
+from contracts.cloudevents import Attributes, Unreadable
 from contracts.event import TenantId
 from contracts.topics import CATALOGUE, Topic
 from services.api.cursors import NUMBERS
@@ -45,14 +45,10 @@ class Told:
 
     def _written(self, *, uids: bool) -> bytes | None:
         try:
-            attributes = self.record.attributes()
-            data = msgspec.json.decode(self.record.value or b"")
-        except (Unreadable, ValueError):
+            attributes, data = self._said(uids=uids)
+        except (Unreadable, RecursionError):
             metrics.UNREADABLE.labels(self.record.topic.name).inc()
             return None
-        if not uids:
-            data.pop("frame", None)
-            data = unnamed(data)
         event = {
             "specversion": "1.0",
             "id": attributes.id,
@@ -66,6 +62,14 @@ class Told:
         if attributes.traceparent:
             event["traceparent"] = attributes.traceparent
         return msgspec.json.encode(event | {"data": data})
+
+    def _said(self, *, uids: bool) -> tuple[Attributes, Any]:
+        self.record.message()  # one that nobody can read is not told
+        data = msgspec.json.decode(self.record.value or b"")
+        if not uids:
+            data.pop("frame", None)
+            data = unnamed(data)
+        return self.record.attributes(), data
 
 
 def told(record: Record) -> Told | None:

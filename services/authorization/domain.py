@@ -84,6 +84,7 @@ def on_token(asked: Asked, verdict: Verdict) -> TokenDecided:
         info=verdict.info,
         reason=verdict.reason,
         token_version=verdict.token_version,
+        price_text=asked.price_text if verdict.info.status == "Accepted" else "",
     )
 
 

@@ -7,7 +7,9 @@ from msgspec import Struct
 from contracts.authorizations import TokenInfo, TokenStatus
 from contracts.cloudevents import timestamp
 from contracts.event import Message, TokenId
-from contracts.reference import Token
+from contracts.ledger import Standing
+from contracts.postings import AD_HOC
+from contracts.reference import CustomerAccount, Token
 from contracts.sessions import ChargingBegan
 from contracts.stations import TokenPresented, TransactionEnded, TransactionStarted
 
@@ -29,6 +31,14 @@ class Asked(Struct, frozen=True):
     """As it is in the directory of the station's tenant."""
     charging: tuple[ChargingBegan, ...] = ()
     """Where in that tenant it is charging now."""
+    customer: CustomerAccount | None = None
+    """The account that pays, as it is in the directory of the station's tenant."""
+    standing: Standing | None = None
+    """What was said last of whether that account may charge."""
+    unpriced: bool = False
+    """Whether this is a start that no tariff fits, at a site that refuses those."""
+    price_text: str = ""
+    """What charging costs here, in words, where the station shows it and somebody wants to begin."""
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):
@@ -51,6 +61,12 @@ def judge(asked: Asked) -> Verdict:
             return refusal(token, "Invalid", f"it is valid from {timestamp(begin)} only")
         case Token(valid_until=datetime() as end) if end <= when:
             return refusal(token, "Expired", f"it was valid until {timestamp(end)}")
+    if (why := no_credit(asked, token)) is not None:
+        return refusal(token, "Blocked", f"no_credit: {why}")
+    if asked.unpriced:
+        return refusal(
+            token, "Blocked", "no_tariff: nobody has said what charging costs here, and the site refuses then"
+        )
     match elsewhere(asked, when):
         case ChargingBegan(station=station, evse=evse) if not token.concurrent:
             return refusal(token, "ConcurrentTx", f"it is charging at station {station}, evse {evse}")
@@ -58,6 +74,29 @@ def judge(asked: Asked) -> Verdict:
             return acceptance(token, "it is active, and may charge at several places at once")
         case None:  # pragma: no branch
             return acceptance(token, "it is active")
+
+
+def no_credit(asked: Asked, token: Token) -> str | None:
+    """Return why nobody would pay for a start; None if somebody does, or nobody keeps an account of it.
+
+    What may charge only while there is money needs that said; who pays by the month charges unless the contrary is said.
+    No stop is refused for money.
+    """
+    if token.account is None or isinstance(asked.message.event, TransactionEnded):
+        return None
+    match asked.standing, asked.customer:
+        case Standing(may_charge=False, why=why), _:
+            return f"account {token.account}: {why}"
+        case _, CustomerAccount(closed=True):
+            return f"account {token.account}: closed"
+        case None, None if token.account.startswith(AD_HOC):
+            return f"account {token.account}: no_hold"
+        case _, None if not token.account.startswith(AD_HOC):
+            return f"there is no account {token.account}"
+        case None, CustomerAccount(kind="prepaid"):
+            return f"account {token.account}: no_money"
+        case _:
+            return None
 
 
 def moment(message: Message[WithToken]) -> datetime:

@@ -1,54 +1,84 @@
-"""Run billing: `python -m services.billing`. Price a file of cases: `python -m services.billing price FILE`."""
+"""Run billing: `python -m services.billing`. `price FILE` prices a file of cases, `verify FILE` verifies signed meter values."""
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from chassis.service import run_decider
-from services.billing import cases, worker
-from services.billing.tariff import Unpriceable
+from chassis.service import run
+from services.billing import cases, signed, worker
+from services.billing.said import read
+from services.billing.signed import Judged, judged
 
 
 def price(path: str) -> int:
     """Print what the cases of a file cost, as JSON; `-` is standard input. Return 1 if one of them has no price."""
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
-        said = json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+        said = read(text)
     except (OSError, ValueError, RecursionError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
-    results = [_result(case) for case in cases.each(said)]
+    results = [cases.result(case) for case in cases.each(said)]
     print(json.dumps(results if isinstance(said, list) else results[0], indent=2))
-    failed = [result["error"] for result in results if "error" in result]
+    failed = [
+        f"{_name(number, result)}: {result['error']}" for number, result in enumerate(results) if "error" in result
+    ]
     for why in failed:
-        print(why, file=sys.stderr)
+        print(f"{path}: {why}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
+def _name(number: int, result: dict[str, Any]) -> str:
+    return f"case {number}" + (f" ({result['name']})" if "name" in result else "")
 
 
-def _result(case: Any) -> dict[str, Any]:
-    named = {"name": case["name"]} if isinstance(case, dict) and "name" in case else {}
+def verify(path: str, key: str | None) -> int:
+    """Print what is thought of signed meter values, one a line, as JSON. Return 1 if one is not genuine."""
     try:
-        return {**named, **cases.priced(case)}
-    except Unpriceable as error:
-        return {**named, "error": str(error)}
+        text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 1
+    found = [judged(line, key) for line in text.splitlines() if line]
+    for each in found:
+        print(json.dumps(_verdict(each)))
+    return 0 if all(each.verdict == "genuine" for each in found) else 1
+
+
+def _verdict(found: Judged) -> dict[str, Any]:
+    said: dict[str, Any] = {"verdict": found.verdict, "why": found.why}
+    if found.document is None:
+        return said
+    readings = [
+        {
+            "at": each.at.isoformat(),
+            "time_status": each.time_status,
+            "transaction": each.transaction,
+            "value": None if each.value is None else str(each.value),
+            "unit": each.unit,
+        }
+        for each in found.document.readings
+    ]
+    return said | {"meter": found.document.meter, "page": found.document.page, "readings": readings}
 
 
 def command(arguments: Sequence[str]) -> int:
-    """Run `price`."""
-    parser = argparse.ArgumentParser(prog="python -m services.billing price", description=cases.__doc__)
-    parser.add_argument("file", help='JSON: {"tariff": …, "session": …}, or a list of them; - is standard input')
-    return price(parser.parse_args(arguments).file)
+    """Run `price` or `verify`."""
+    parser = argparse.ArgumentParser(prog="python -m services.billing")
+    commands = parser.add_subparsers(dest="command", required=True)
+    pricing = commands.add_parser("price", description=cases.__doc__)
+    pricing.add_argument("file", help='JSON: {"tariff": …, "session": …}, or a list of them; - is standard input')
+    verifying = commands.add_parser("verify", description=signed.__doc__)
+    verifying.add_argument("file", help="signed meter values, one a line; - is standard input")
+    verifying.add_argument("--key", help="the meter's public key, in hex or base64")
+    said = parser.parse_args(arguments)
+    return price(said.file) if said.command == "price" else verify(said.file, said.key)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["price"]:
-        raise SystemExit(command(sys.argv[2:]))
-    run_decider("billing", "Prices sessions and bills them. `price FILE` prices a file of cases instead.", worker.build)
+    if sys.argv[1:2] in (["price"], ["verify"]):
+        raise SystemExit(command(sys.argv[1:]))
+    run("billing", "Prices sessions and bills them; `price FILE` and `verify FILE` do so by hand.", worker.serve)

@@ -5,24 +5,31 @@ amps, kw, tariff_id}), a `reservation` ({start, end, outcome}) and a `policy`; o
 the documents that this makes are the result.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from contracts.tariffs import Policy, Restrictions, Tariff
+from contracts.tariffs import Restrictions, Tariff
 from services.billing.documents import Document, corrected
-from services.billing.meter import END, Sample
-from services.billing.restrictions import is_sane
-from services.billing.tariff import Bill, Line, Period, Reservation, Session, Unpriceable, price, rounded
+from services.billing.restrictions import Instant
+from services.billing.said import FIRST, instant, session_of, tariffs_of
+from services.billing.tariff import Bill, Line, Period, Unpriceable, price, rounded
 
 HOUR = 3600
 KWH = 1_000_000
-HUNDRED = 100
+
+
+def result(case: Any) -> dict[str, Any]:
+    """Return what one case costs, or as `error` why it has no price; under its `name`, if it has one."""
+    named = {"name": str(case["name"])} if isinstance(case, dict) and "name" in case else {}
+    try:
+        return {**named, **priced(case)}
+    except Unpriceable as error:
+        return {**named, "error": str(error)}
 
 
 def priced(case: Any) -> dict[str, Any]:
@@ -34,118 +41,11 @@ def priced(case: Any) -> dict[str, Any]:
         raise Unpriceable("session is an object")
     if "deliveries" in said:
         return _documents(tariffs, said["deliveries"])
-    return shown(price(tariffs, session_of(said)))
+    return shown(_bill(tariffs, said))
 
 
-def tariffs_of(said: Any) -> tuple[Tariff, ...]:
-    """Return the tariffs of a case. Raises `Unpriceable`."""
-    try:
-        return tuple(
-            msgspec.convert(each, Tariff, strict=False) for each in (said if isinstance(said, list) else [said])
-        )
-    except msgspec.ValidationError as error:
-        raise Unpriceable(f"tariff: {error}") from error
-
-
-def session_of(said: dict[str, Any]) -> Session:
-    """Return the session of a case. Raises `Unpriceable`."""
-    samples, reservation = said.get("samples") or [], said.get("reservation")
-    if not isinstance(samples, list):
-        raise Unpriceable("samples is a list")
-    read = tuple(_sample(number, each) for number, each in enumerate(samples))
-    ends = [sample.at for sample in read if sample.state == END]
-    others = [sample.at for sample in read if sample.state != END]
-    if ends and others and min(ends) < min(others):
-        raise Unpriceable("the session ends before it starts")
-    return Session(_zone(said.get("timezone", "UTC")), read, _reservation(reservation), _policy(said.get("policy")))
-
-
-def _zone(name: Any) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
-        raise Unpriceable(f"{name!r} is no time zone of IANA's, such as Europe/Oslo") from error
-
-
-def _policy(said: Any) -> Policy:
-    try:
-        policy = msgspec.convert(said or {}, Policy, strict=False)
-    except msgspec.ValidationError as error:
-        raise Unpriceable(f"policy: {error}") from error
-    if not all(is_sane(each.percent) and 0 <= each.percent <= HUNDRED for each in policy.discounts):
-        raise Unpriceable("policy: a discount is from 0 to 100 percent")
-    if policy.max_power_kw is not None and not is_sane(policy.max_power_kw):
-        raise Unpriceable("policy: max_power_kw is no power")
-    return policy
-
-
-def _reservation(said: Any) -> Reservation | None:
-    if said is None:
-        return None
-    try:
-        start, end = _instant(said["start"]), _instant(said["end"])
-        return msgspec.convert({"start": start, "end": end, "outcome": said.get("outcome", "USED")}, Reservation)
-    except (KeyError, TypeError, AttributeError, msgspec.ValidationError, Unpriceable) as error:
-        raise Unpriceable(f"reservation: {error}") from error
-
-
-def _sample(number: int, said: Any) -> Sample:
-    if not isinstance(said, dict) or "t" not in said:
-        raise Unpriceable(f"samples[{number}] has no time t")
-    try:
-        state = said.get("state")
-        return Sample(
-            _instant(said["t"]),
-            _mwh(said.get("wh")),
-            None if state is None else str(state).upper(),
-            _current(said.get("amps")),
-            _power(said),
-            said.get("tariff_id"),
-        )
-    except (Unpriceable, ArithmeticError, ValueError, TypeError) as error:
-        raise Unpriceable(f"samples[{number}]: {error}") from error
-
-
-def _instant(text: Any) -> int:
-    """Return seconds since 1970."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except (ValueError, TypeError) as error:
-        raise Unpriceable(f"{text!r} is no time as RFC 3339 has it") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-
-def _mwh(said: Any) -> int | None:
-    if said is None:
-        return None
-    number = _number(said, "wh")
-    if number < 0:
-        raise Unpriceable("wh is negative")
-    return int((number * 1000).to_integral_value())
-
-
-def _number(said: Any, name: str) -> Decimal:
-    number = (
-        Decimal(str(said)) if isinstance(said, str | int | float | Decimal) and not isinstance(said, bool) else None
-    )
-    if number is None or not is_sane(number):
-        raise Unpriceable(f"{name} is no number that a meter shows")
-    return number
-
-
-def _current(said: Any) -> Fraction | None:
-    """Return amperes over all phases."""
-    if said is None:
-        return None
-    phases = list(said.values()) if isinstance(said, dict) else said if isinstance(said, list) else [said]
-    return sum((Fraction(_number(each, "amps")) for each in phases), Fraction(0))
-
-
-def _power(said: dict[str, Any]) -> Fraction | None:
-    for name, scale in (("kw", 1_000_000), ("power_kw", 1_000_000), ("w", 1000), ("watts", 1000)):
-        if said.get(name) is not None:
-            return Fraction(_number(said[name], name)) * scale
-    return None
+def _bill(tariffs: tuple[Tariff, ...], said: dict[str, Any]) -> Bill:
+    return price(tariffs, session_of(said, tariffs))
 
 
 # ---- out ----------------------------------------------------------------------------------------------------------------
@@ -184,8 +84,9 @@ def _period(period: Period) -> dict[str, Any]:
     }
 
 
-def _moment(at: int | Fraction) -> str:
-    moment = datetime.fromtimestamp(int(at), UTC) + timedelta(microseconds=int((at % 1) * 1_000_000))
+def _moment(at: Instant) -> str:
+    """Return an instant, to the nearest microsecond."""
+    moment = datetime.fromtimestamp(int(at), UTC) + timedelta(microseconds=round((at % 1) * 1_000_000))
     return moment.isoformat(timespec="auto").replace("+00:00", "Z")
 
 
@@ -198,8 +99,8 @@ def _line(line: Line) -> dict[str, Any]:
         "quantity": _text(line.quantity, 3),
         "billed_quantity": _text(line.billed, 3),
         "unit": line.unit,
-        "unit_price": str(component.price),
-        "vat_percent": None if component.vat is None else str(component.vat),
+        "unit_price": _amount(component.price),
+        "vat_percent": _amount(component.vat),
         "net_exact": _text(line.net, 6),
         "gross_exact": _text(line.gross, 6),
         **({"reservation": component.reservation} if component.reservation else {}),
@@ -234,15 +135,22 @@ def _amount(value: Decimal | None) -> str | None:
 
 def _documents(tariffs: tuple[Tariff, ...], deliveries: Any) -> dict[str, Any]:
     """Return what a session's CDR, and later knowledge of it, come to (CDR-03)."""
-    if not isinstance(deliveries, list) or not all(isinstance(each, dict) and "session" in each for each in deliveries):
+    if not isinstance(deliveries, list):
         raise Unpriceable('deliveries is a list of {"at": …, "session": …}')
-    bills = (price(tariffs, session_of(each["session"])) for each in sorted(deliveries, key=_at))
-    documents = list(corrected(bills))
+    read = [_delivery(f"deliveries[{number}]", each, tariffs) for number, each in enumerate(deliveries)]
+    documents = list(corrected(bill for _, bill in sorted(read, key=lambda each: each[0])))
     balance = sum((document.total_incl or Decimal(0) for document in documents), Decimal(0))
     return {"documents": [_document(each) for each in documents], "balance_incl": _amount(balance)}
 
 
-_at: Callable[[dict[str, Any]], str] = lambda delivery: str(delivery.get("at", ""))  # noqa: E731
+def _delivery(place: str, said: Any, tariffs: tuple[Tariff, ...]) -> tuple[datetime, Bill]:
+    """Return when something was known of a session, and what it then came to."""
+    if not isinstance(said, dict) or not isinstance(said.get("session"), dict):
+        raise Unpriceable(f'{place}: it is {{"at": …, "session": …}}')
+    try:
+        return FIRST if said.get("at") is None else instant(said["at"]), _bill(tariffs, said["session"])
+    except Unpriceable as error:
+        raise Unpriceable(f"{place}: {error}") from error
 
 
 def _document(document: Document) -> dict[str, Any]:

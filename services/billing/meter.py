@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from contracts.tariffs import Policy
+from services.billing.restrictions import Instant
 
 Kind = Literal["CHARGING", "PARKING", "GRACE"]
 
@@ -19,11 +20,14 @@ IDLE = frozenset(
     {"SUSPENDED_EV", "SUSPENDEDEV", "FINISHING", "OCCUPIED", "EV_CONNECTED", "EVCONNECTED", "PARKING", "IDLE"}
 )
 """The car asks for no power. A pause that the station or a load limit makes (SuspendedEVSE) is charging (OCPI erratum, TAR-22)."""
+THROTTLED = "THROTTLED"
+"""We ourselves allow less than the 6 A that a car needs: that time costs nothing, whatever the car wants (D-9, SMC-21)."""
 END = "END"
 IDLE_BELOW_MW = 100_000
 """Where a station names no state: less than 100 W, in mW …"""
 IDLE_AFTER_S = 300
 """… for so long is idle."""
+A_KWH = 1_000_000
 MOST_MW = 4_000_000_000
 """More than 4 MW no connector gives (TAR-21)."""
 
@@ -40,10 +44,10 @@ class Sample(Struct, frozen=True):
 
 
 class Point(NamedTuple):
-    """The energy of the session up to a moment."""
+    """The energy of the session up to a moment; a fraction only where no register was read."""
 
     at: int
-    mwh: int
+    mwh: Instant
 
 
 class Spell(NamedTuple):
@@ -71,7 +75,7 @@ class Measured(NamedTuple):
         return self.points[-1].at
 
     @property
-    def mwh(self) -> int:
+    def mwh(self) -> Instant:
         return self.points[-1].mwh
 
 
@@ -92,34 +96,26 @@ def _energy(samples: list[Sample], policy: Policy, *, relative: bool) -> tuple[l
     shown = [sample for sample in samples if sample.mwh is not None]
     if not shown:
         raise ValueError("no sample says an energy")
-    flags: list[str] = []
-    before: Sample | None = shown[0]
+    base = shown[0]
+    flags: dict[str, None] = {}
     if not relative and _is_placeholder(shown, most):
-        before = next(sample for sample in shown if sample.mwh)
-        flags.append("zero_placeholder")
+        base = next(sample for sample in shown if sample.mwh)
+        flags["zero_placeholder"] = None
     points: list[Point] = []
-    total = 0
-    started = False
+    register: int | None = None
+    total = since = 0
     for sample in samples:
-        started = started or sample is before
-        if (
-            started
-            and sample.mwh is not None
-            and before is not None
-            and before.mwh is not None
-            and sample is not before
-        ):
-            risen = sample.mwh - before.mwh
+        if sample.mwh is not None and (register is not None or sample is base):
+            risen = 0 if register is None else sample.mwh - register
             if risen < 0:
-                flags.append("meter_reset")
-            elif risen * 3600 > most * max(sample.at - before.at, 1) and risen > 1_000_000:
-                flags.append("implausible_energy")
-                total += risen
+                flags["meter_reset"] = None
             else:
+                if risen > A_KWH and risen * 3600 > most * max(sample.at - since, 1):
+                    flags["implausible_energy"] = None
                 total += risen
-            before = sample
+            register, since = sample.mwh, sample.at
         points.append(Point(sample.at, total))
-    return _joined(samples, points), list(dict.fromkeys(flags))
+    return _joined(samples, points), list(flags)
 
 
 def _is_placeholder(shown: list[Sample], most: int) -> bool:
@@ -138,13 +134,16 @@ def _is_placeholder(shown: list[Sample], most: int) -> bool:
 
 
 def _joined(samples: list[Sample], points: list[Point]) -> list[Point]:
-    """Return the points, where a sample without energy lies on the line between its neighbours, in whole mWh."""
+    """Return the points, where a sample without energy lies exactly on the line between its neighbours."""
     known = [n for n, sample in enumerate(samples) if sample.mwh is not None]
+    if len(known) == len(samples):
+        return points
     joined = list(points)
     for left, right in pairwise(known):
         (t0, e0), (t1, e1) = points[left], points[right]
         for n in range(left + 1, right):
-            joined[n] = Point(points[n].at, e0 + (e1 - e0) * (points[n].at - t0) // (t1 - t0) if t1 > t0 else e0)
+            at = points[n].at
+            joined[n] = Point(at, e0 + Fraction((e1 - e0) * (at - t0), t1 - t0) if t1 > t0 else e0)
     return joined
 
 
@@ -161,10 +160,16 @@ def _spells(samples: list[Sample], points: list[Point], policy: Policy) -> Itera
 
 
 def _by_state(samples: list[Sample]) -> Iterator[Spell]:
-    state = ""
-    for sample, then in pairwise(samples):
-        state = state if sample.state is None else sample.state.upper()
-        yield Spell(sample.at, then.at, "PARKING" if state in IDLE else "CHARGING")
+    """Yield what lies between the samples that name a state; before the first it is none, which is charging."""
+    named = [(sample.at, sample.state.upper()) for sample in samples if sample.state is not None]
+    for (at, state), (then, _) in pairwise([(samples[0].at, ""), *named, (samples[-1].at, END)]):
+        yield Spell(at, then, _kind(state))
+
+
+def _kind(state: str) -> Kind:
+    if state == THROTTLED:
+        return "GRACE"
+    return "PARKING" if state in IDLE else "CHARGING"
 
 
 def _by_power(samples: list[Sample], points: list[Point]) -> Iterator[Spell]:

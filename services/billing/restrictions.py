@@ -4,6 +4,7 @@ All arithmetic is in seconds since 1970; wall clocks are only asked for the offs
 takes or gives is neither missed nor doubled.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,6 +17,8 @@ import msgspec
 from contracts.tariffs import Restrictions, Tariff
 
 DAY = 86_400
+CLOCK = re.compile(r"([01]?[0-9]|2[0-3]|24(?=:00(?::00)?$)):([0-5][0-9])(?::([0-5][0-9]))?")
+"""Hours and minutes, as OCPI has them; seconds may follow, and 24:00 is the end of the day."""
 WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 Instant = int | Fraction
 
@@ -109,15 +112,16 @@ def _times(start: str | None, end: str | None) -> tuple[int, int] | None:
     """Return the window of a day. The same time twice is the whole day (D-7), and 00:00 as an end is the day's end."""
     if start is None and end is None:
         return None
-    first, last = _second(start or "00:00"), _second(end or "00:00")
+    first, last = _second("00:00" if start is None else start), _second("00:00" if end is None else end)
     return None if first == last else (first, last or DAY)
 
 
 def _second(text: str) -> int:
-    hours, _, minutes = text.partition(":")
-    if not (hours.isdigit() and minutes[:2].isdigit() and int(hours) <= 24 and int(minutes[:2]) < 60):
+    said = CLOCK.fullmatch(text)
+    if said is None:
         raise ValueError(f"{text!r} is no time of day, such as 07:30")
-    return (int(hours) * 3600 + int(minutes[:2]) * 60) % DAY
+    hours, minutes, seconds = (int(each or 0) for each in said.groups())
+    return (hours * 3600 + minutes * 60 + seconds) % DAY
 
 
 def _day(text: str | None) -> int | None:
@@ -188,9 +192,10 @@ def problems(tariff: Tariff) -> list[str]:
     """Return what is wrong with a tariff's restrictions, in words."""
     found = []
     for number, element in enumerate(tariff.elements):
-        limits = msgspec.structs.astuple(element.restrictions) if element.restrictions else ()
-        if not all(is_sane(limit) for limit in limits if isinstance(limit, Decimal)):
-            found.append(f"elements[{number}].restrictions: a limit is no number that can be measured")
+        limits = msgspec.structs.asdict(element.restrictions) if element.restrictions else {}
+        wrong = [name for name, limit in limits.items() if isinstance(limit, Decimal) and not is_sane(limit)]
+        if wrong:
+            found.append(f"elements[{number}].restrictions: {', '.join(wrong)} is no number that can be measured")
             continue
         try:
             rule_of(element.restrictions)

@@ -6,8 +6,9 @@ step size is applied once to the whole session; limits bound net and gross for t
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from contracts.currencies import DECIMALS
+from contracts.currencies import DECIMALS, decimals
 from contracts.tariffs import (
     Dimension,
     Policy,
@@ -33,6 +34,9 @@ Outcome = Literal["USED", "EXPIRED", "CANCELLED"]
 WH, S, ONE = "Wh", "s", "1"
 PER = {"ENERGY": 1_000_000, "TIME": 3600, "PARKING_TIME": 3600, "FLAT": 1}
 """How many of our units a price is for: mWh in a kWh, seconds in an hour."""
+NO_PRICE = "a tariff has at least one element with a price; what costs nothing is an assignment of none"
+EXACT = Context(prec=100)
+"""More digits than an amount of sane numbers has: nothing is rounded but by our own rule."""
 LONGEST_S = 366 * 86_400
 
 
@@ -84,7 +88,7 @@ class Line(Struct, frozen=True):
     billed: Fraction
     net: Fraction
     gross: Fraction
-    discount: Fraction = Fraction(0)
+    discount: Fraction
     """The share of the price that was let off."""
 
     @property
@@ -115,7 +119,7 @@ class Bill(Struct, frozen=True):
 
     @property
     def decimals(self) -> int:
-        return DECIMALS[self.currency]
+        return decimals(self.currency)
 
     @property
     def total_excl(self) -> Decimal | None:
@@ -152,8 +156,7 @@ def price(tariff: Tariff | Sequence[Tariff], session: Session) -> Bill:
             flags = (*flags, "void")
         else:
             periods = tuple(_periods(book, session, meter, tally))
-    is_over = bool(periods) or session.reservation is not None
-    return _bill(book, tally, periods, flags, limited=is_over and "void" not in flags, charged=bool(periods))
+    return _bill(book, tally, periods, flags)
 
 
 def _measured(session: Session) -> Measured:
@@ -187,6 +190,8 @@ class Book:
         if len({tariff.currency for tariff in tariffs}) > 1:
             raise Unpriceable("the tariffs of one session have one currency")
         self.tariffs = {tariff.id: tariff for tariff in tariffs}
+        if len(self.tariffs) < len(tariffs):
+            raise Unpriceable("the tariffs of one session have ids of their own: two are the same")
         self.first = tariffs[0]
         self.components = {tariff.id: tuple(_components(tariff)) for tariff in tariffs}
         self._by_type = {
@@ -242,6 +247,8 @@ def faults(tariff: Tariff) -> list[str]:
     found = [f"tariff {tariff.id!r}: {wrong}" for wrong in problems(tariff)]
     if tariff.currency not in DECIMALS:
         found.append(f"tariff {tariff.id!r}: {tariff.currency!r} is no currency of ISO 4217")
+    if not any(element.price_components for element in tariff.elements):
+        found.append(f"tariff {tariff.id!r}: {NO_PRICE}")
     for number, element in enumerate(tariff.elements):
         for component in element.price_components:
             found += [f"tariff {tariff.id!r}: elements[{number}]: {wrong}" for wrong in _component_faults(component)]
@@ -254,8 +261,8 @@ def faults(tariff: Tariff) -> list[str]:
 def _component_faults(component: PriceComponent) -> Iterator[str]:
     if not _is_amount(component.price):
         yield f"the price of {component.type} is negative or no number"
-    if component.step_size < 0:
-        yield f"the step_size of {component.type} is negative"
+    if not _is_amount(Decimal(component.step_size)):
+        yield f"the step_size of {component.type} is negative or larger than anything that is measured"
     if component.vat is not None and not _is_amount(component.vat):
         yield f"the vat of {component.type} is negative or no number"
 
@@ -288,7 +295,7 @@ class Tally:
         surplus = {kind: self._surplus(kind) for kind in self._stepped()}
         for (kind, component), quantity in self.used.items():
             more = surplus.get(kind, 0) if self.last[kind] is component else 0
-            yield self._line(kind, component, Fraction(quantity), Fraction(quantity + more))
+            yield self._line(kind, component, quantity, quantity + more)
 
     def _stepped(self) -> Iterator[LineKind]:
         """Yield what is rounded up: energy, and of the times only that of standing idle if any was priced."""
@@ -303,12 +310,12 @@ class Tally:
         total = sum(quantity for (each, _), quantity in self.used.items() if each == kind)
         return -total % step if step else 0
 
-    def _line(self, kind: LineKind, component: Component, quantity: Fraction, billed: Fraction) -> Line:
+    def _line(self, kind: LineKind, component: Component, quantity: Instant, billed: Instant) -> Line:
         discount = self._discount(component)
-        amount = billed * Fraction(component.price) * (1 - discount) / PER[component.type]
-        net, gross = _taxed(component, amount)
+        amount = billed * Fraction(component.price) / PER[component.type]
+        net, gross = _taxed(component, amount * (1 - discount) if discount else amount)
         scale = 1000 if kind == "ENERGY" else 1
-        return Line(kind, component, quantity / scale, billed / scale, net, gross, discount)
+        return Line(kind, component, Fraction(quantity, scale), Fraction(billed, scale), net, gross, discount)
 
     def _discount(self, component: Component) -> Fraction:
         fits = (each for each in self._policy.discounts if each.dimension in {None, component.type})
@@ -327,7 +334,7 @@ def _taxed(component: Component, amount: Fraction) -> tuple[Fraction, Fraction]:
 
 
 def _reserve(book: Book, session: Session, reservation: Reservation, tally: Tally) -> None:
-    """Take down what a reservation costs: its time, and the fees for making it and for letting it expire (D-5, D-8)."""
+    """Take down what a reservation costs: its time, and once each the fees for making it and for letting it expire (D-5, D-8)."""
     start, end = reservation.start, reservation.end
     if end < start:
         raise Unpriceable("the reservation ends before it starts")
@@ -341,11 +348,20 @@ def _reserve(book: Book, session: Session, reservation: Reservation, tally: Tall
     def at(instant: Instant) -> Moment:
         return Moment(instant, calendar.local(instant), instant - start, 0, None, None)
 
-    for kind in reversed(kinds):
-        tally.add("RESERVATION_FLAT", book.for_reservation("FLAT", kind, at(start)), 1)
-    for left, right in pairwise([cut for cut in cuts if start <= cut <= end]):
-        found = (book.for_reservation("TIME", kind, at(left)) for kind in kinds)
+    due = list(reversed(kinds))
+    for left, right in _stretches([cut for cut in cuts if start <= cut <= end]):
+        moment = at(left)
+        for kind in tuple(due):
+            if (fee := book.for_reservation("FLAT", kind, moment)) is not None:
+                tally.add("RESERVATION_FLAT", fee, 1)
+                due.remove(kind)
+        found = (book.for_reservation("TIME", kind, moment) for kind in kinds)
         tally.add("RESERVATION_TIME", next(filter(None, found), None), right - left)
+
+
+def _stretches(cuts: Sequence[Instant]) -> Iterable[tuple[Instant, Instant]]:
+    """Return what lies between boundaries; of what takes no time, its only moment."""
+    return pairwise(cuts) if len(cuts) > 1 else [(cuts[0], cuts[0])]
 
 
 # ---- when ---------------------------------------------------------------------------------------------------------------
@@ -385,6 +401,24 @@ class Curve:
         return Fraction((e1 - e0) * 3600, t1 - t0)
 
 
+class Flow:
+    """The current and the power at any instant: as measured, and where no power was, that of the interval (TAR-11)."""
+
+    def __init__(self, meter: Measured, curve: Curve) -> None:
+        self._samples, self._curve = meter.samples, curve
+        self._currents = [(sample.at, sample.amps) for sample in meter.samples if sample.amps is not None]
+
+    def amps(self, instant: Instant) -> Fraction | None:
+        """Return the current that was measured last; None before the first."""
+        n = bisect_right(self._currents, instant, key=lambda current: current[0])
+        return self._currents[n - 1][1] if n else None
+
+    def milliwatts(self, instant: Instant) -> Fraction | None:
+        n = bisect_right(self._samples, instant, key=lambda sample: sample.at)
+        measured = self._samples[n - 1].milliwatts if n else None
+        return self._curve.milliwatts(instant) if measured is None else measured
+
+
 def _whole(value: Fraction) -> Instant:
     return value.numerator if value.denominator == 1 else value
 
@@ -394,23 +428,26 @@ def _periods(book: Book, session: Session, meter: Measured, tally: Tally) -> Ite
     curve = Curve(meter)
     calendar = Calendar(session.zone, meter.start, meter.end) if book.needs_clock else None
     switches = [(sample.at, sample.tariff) for sample in meter.samples if sample.tariff in book.tariffs]
+    flow = Flow(meter, curve) if book.follows_power else None
     cuts = sorted(_cuts(book, meter, curve, calendar, switches))
-    spells = meter.spells
+    spells = deque(meter.spells)
     is_flat_due = True
+    taken: Instant = 0
     open_: tuple[Period, object] | None = None
-    for left, right in pairwise(cuts) if len(cuts) > 1 else [(meter.start, meter.start)]:
+    for left, right in _stretches(cuts):
         while spells and spells[0].end <= left:
-            spells = spells[1:]
+            spells.popleft()
         kind: Kind = spells[0].kind if spells and spells[0].start <= left else "CHARGING"
         tariff = _in_force(book, switches, left)
-        moment = _moment(book, meter, curve, calendar, left)
+        moment = _moment(meter.start, curve, flow, calendar, left)
         if is_flat_due and (flat := book.find(tariff, "FLAT", moment)) is not None:
             tally.add("FLAT", flat, 1)  # once, by the first that there is (D-6)
             is_flat_due = False
         energy = book.find(tariff, "ENERGY", moment)
         time: LineKind | None = {"CHARGING": "TIME", "PARKING": "PARKING_TIME"}.get(kind)  # type: ignore[assignment]
         timed = book.find(tariff, time, moment) if time else None
-        used = curve.at(right) - moment.mwh
+        reached = curve.at(right)
+        used, taken = reached - taken, reached  # all of it, also what came at the first instant
         tally.add("ENERGY", energy, used)
         if time:
             tally.add(time, timed, right - left)
@@ -445,39 +482,28 @@ def _cuts(
 
 
 def _in_force(book: Book, switches: Sequence[tuple[int, str | None]], at: Instant) -> str:
-    found = book.first.id
-    for since, tariff in switches:
-        if since <= at and tariff is not None:
-            found = tariff
-    return found
+    n = bisect_right(switches, at, key=lambda switch: switch[0])
+    return (n and switches[n - 1][1]) or book.first.id
 
 
-def _moment(book: Book, meter: Measured, curve: Curve, calendar: Calendar | None, at: Instant) -> Moment:
-    amps = milliwatts = None
-    if book.follows_power:
-        n = bisect_right(meter.samples, at, key=lambda sample: sample.at) - 1
-        known = meter.samples[n] if n >= 0 else None
-        amps = None if known is None else known.amps
-        milliwatts = curve.milliwatts(at) if known is None or known.milliwatts is None else known.milliwatts
+def _moment(start: int, curve: Curve, flow: Flow | None, calendar: Calendar | None, at: Instant) -> Moment:
     local = at if calendar is None else calendar.local(at)
-    return Moment(at, local, at - meter.start, curve.at(at), amps, milliwatts)
+    amps, milliwatts = (None, None) if flow is None else (flow.amps(at), flow.milliwatts(at))
+    return Moment(at, local, at - start, curve.at(at), amps, milliwatts)
 
 
 # ---- what it comes to ---------------------------------------------------------------------------------------------------
 
 
-def _bill(
-    book: Book, tally: Tally, periods: tuple[Period, ...], flags: tuple[str, ...], *, limited: bool, charged: bool
-) -> Bill:
+def _bill(book: Book, tally: Tally, periods: tuple[Period, ...], flags: tuple[str, ...]) -> Bill:
+    """Return what was used within the limits. Only a session that counts owes a minimum: neither a reservation nor what is void."""
     lines = tuple(tally.lines())
     net: Fraction | None = sum((line.net for line in lines), Fraction(0))
     gross: Fraction | None = sum((line.gross for line in lines), Fraction(0))
     if any(line.component.tax == "YES" and line.component.vat is None and line.gross for line in lines):
         net = None  # the taxes are in the price, and nobody says how much they are (TAR-06)
     bill = Bill(book.first.currency, lines, periods, net, gross, None, flags)
-    if not limited:
-        return bill
-    bill = _limited(bill, book, book.first.min_price, "min_price") if charged else bill
+    bill = _limited(bill, book, book.first.min_price, "min_price") if periods else bill
     return _limited(bill, book, book.first.max_price, "max_price")
 
 
@@ -507,21 +533,25 @@ def _tax_factor(bill: Bill, book: Book) -> Fraction:
 
 def rounded(amount: Fraction, decimals: int) -> Decimal:
     """Return an amount with so many decimals, half away from zero, so that a credit is the exact negative (D-1)."""
-    return Decimal(_units(amount, decimals)).scaleb(-decimals)
+    return Decimal(_units(amount, decimals)).scaleb(-decimals, EXACT)
 
 
 def _units(amount: Fraction, decimals: int) -> int:
-    scaled = abs(amount) * int(10**decimals)
-    units: int = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
-    return units if amount >= 0 else -units
+    scaled, denominator = (
+        abs(amount.numerator) * int(10**decimals),
+        amount.denominator,
+    )  # a fraction would be reduced first
+    units = (2 * scaled + denominator) // (2 * denominator)
+    return units if amount.numerator >= 0 else -units
 
 
-def shared(amounts: Sequence[Fraction], decimals: int) -> list[Decimal]:
-    """Return amounts rounded so that their sum is the rounded sum, by largest remainder."""
-    scaled = [amount * 10**decimals for amount in amounts]
-    units = [each.numerator // each.denominator for each in scaled]
-    missing = _units(sum(amounts, Fraction(0)), decimals) - sum(units)
-    order = sorted(range(len(units)), key=lambda n: (units[n] - scaled[n], n))
-    for n in order[:missing]:
-        units[n] += 1
-    return [Decimal(unit).scaleb(-decimals) for unit in units]
+def shared(amounts: Sequence[Fraction], decimals: int, total: Decimal | None = None) -> list[Decimal]:
+    """Return amounts rounded so that their sum is the rounded sum, or a total next to it, by largest remainder."""
+    parts = [divmod(amount.numerator * int(10**decimals), amount.denominator) for amount in amounts]
+    units = [unit for unit, _ in parts]
+    whole = _units(sum(amounts, Fraction(0)), decimals) if total is None else int(total.scaleb(decimals, EXACT))
+    if missing := whole - sum(units):
+        left = [Fraction(rest, amount.denominator) for (_, rest), amount in zip(parts, amounts, strict=True)]
+        for n in sorted(range(len(units)), key=lambda n: -left[n])[:missing]:
+            units[n] += 1
+    return [Decimal(unit).scaleb(-decimals, EXACT) for unit in units]

@@ -1,92 +1,136 @@
-"""What billing reads, by which rules, and what it writes."""
+"""What billing runs, in one process: its decider - what it reads, by which rules, what it writes - the archivist and the announcer."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+import asyncio
+from datetime import timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from chassis.copies import Copies, Whole
+from chassis.follow import Following
+from chassis.loop import Loop
+from chassis.service import Last, Service
 from chassis.settings import Settings
 from chassis.stream import Stream
-from contracts.event import Message
+from contracts.bills import Display
+from contracts.event import AccountId, Message
 from contracts.operations import ConnectorStatusChanged
-from contracts.reference import TariffAssignment, TariffVersion, Token
+from contracts.reference import Site, Station, Token
+from contracts.reviews import CdrReviewed, PastBillFound, SessionReRated
 from contracts.sessions import (
     EnergyDelivered,
     SessionCorrected,
     SessionEnded,
     SessionPresumedEnded,
+    SessionRenamed,
     SessionRepaired,
     SessionStarted,
+    SignedValueTaken,
 )
-from contracts.topics import BILLS, OPERATIONS, SESSIONS, TARIFFS, TOKENS, tariff_key
-from services.billing import domain
+from contracts.topics import BILLS, OPERATIONS, REGISTRY, REVIEWS, SESSIONS, SITES, TARIFFS, TOKENS
+from services.billing import announcer, archivist, domain
 from services.billing.heard import Assigned, Heard
+from services.billing.scopes import fitting
 from services.billing.state import State
+
+CURRENCY = "EUR"
+"""Of a site that nobody has described."""
 
 
 def build(settings: Settings) -> Stream:
     """Return the decider of bills, not yet started."""
-    hold = timedelta(seconds=settings.cdr_hold_s)
+    hold, every = timedelta(seconds=settings.cdr_hold_s), timedelta(seconds=settings.cost_shown_every_s)
 
     def regard(message: Message[Any], copies: Copies) -> Heard[Any]:
-        assigned = assigned_to(message.event, copies) if isinstance(message.event, SessionStarted) else None
-        return Heard(message.event, message.recorded_at + hold, assigned)
+        event = message.event
+        heard = Heard(event, message.recorded_at + hold, shown_every=every)
+        match event:
+            case SignedValueTaken():
+                return replace(heard, meter_key=meter_key_of(event, copies))
+            case SessionStarted():
+                return replace(
+                    heard,
+                    assigned=assigned_to(event, copies),
+                    account=account_of(event, copies),
+                    currency=currency_of(event, copies),
+                    display=display_of(event, copies),
+                )
+            case _:
+                return heard
 
     return Stream(
         name="billing",
         rules=domain,
         state=State,
-        inputs=(SESSIONS, OPERATIONS),
+        inputs=(SESSIONS, OPERATIONS, REVIEWS),
         outputs=(BILLS,),
-        copies=(Whole(TARIFFS), Whole(TOKENS)),
+        copies=(Whole(TARIFFS), Whole(TOKENS), Whole(REGISTRY), Whole(SITES)),
         regard=regard,
         deadline=lambda state, _: domain.deadline(state),
+        pace_ms=50,
         hears=(
             SessionStarted,
+            SessionRenamed,
             EnergyDelivered,
             SessionEnded,
             SessionPresumedEnded,
             SessionCorrected,
             SessionRepaired,
+            SignedValueTaken,
             ConnectorStatusChanged,
+            CdrReviewed,
+            SessionReRated,
+            PastBillFound,
         ),
     )
 
 
+async def serve(settings: Settings, service: Service) -> None:
+    """Run them all until asked to stop."""
+    ready, stopping = Last(4, service.ready), service.stopping
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Loop(build(settings), settings).run(ready, stopping))
+        for follower in (archivist.build(settings), announcer.costs(), announcer.prices()):
+            group.create_task(Following(follower, settings, stopping).run(ready))
+
+
 def assigned_to(started: SessionStarted, copies: Copies) -> Assigned | None:
-    """Return the tariff of the narrowest scope that has one, in the version that was valid at the start (TAR-02, TAR-29)."""
-    tariffs = copies.of(TARIFFS)
-    for scope in scopes(started, group_of(started, copies)):
-        found = tariffs.get(f"{started.tenant}/assignment/{scope}")
-        if not isinstance(found, TariffAssignment):
-            continue
-        if found.tariff is None:
-            return Assigned(scope, None)
-        if (version := valid_at(started.at, started.tenant, found.tariff, copies)) is not None:
-            return Assigned(scope, version)
-    return None
+    """Return the tariff that fits, as it was at the start."""
+    return fitting(started, started.tenant, group_of(started, copies), started.at, copies.of(TARIFFS))
 
 
-def scopes(started: SessionStarted, group: str | None) -> Iterator[str]:
-    """Yield the scopes that a session is in, the narrowest first."""
-    connector = f"connector/{started.station}/{started.evse}/{started.connector}"
-    places = [connector, f"station/{started.station}", *([f"site/{started.site}"] if started.site else []), "tenant"]
-    if group is not None:
-        yield from (f"{place}/group/{group}" for place in places)
-    yield from places
+def account_of(started: SessionStarted, copies: Copies) -> AccountId | None:
+    """Return who pays for what the token charges."""
+    token = token_of(started, copies)
+    return None if token is None else token.account
+
+
+def currency_of(started: SessionStarted, copies: Copies) -> str:
+    """Return the currency of the site, or that of a site that says none."""
+    site = copies.of(SITES).get(f"{started.tenant}/{started.site}")
+    return site.currency if isinstance(site, Site) else CURRENCY
+
+
+def display_of(started: SessionStarted, copies: Copies) -> Display | None:
+    """Return what the station calls the session, if it shows costs."""
+    station = copies.of(REGISTRY).get(f"{started.tenant}/{started.station}")
+    if not isinstance(station, Station) or not station.habits.shows_costs:
+        return None
+    return Display(started.transaction, started.meter_wh or 0)
+
+
+def meter_key_of(taken: SignedValueTaken, copies: Copies) -> str | None:
+    """Return the public key of the evse's meter, if one is registered."""
+    station = copies.of(REGISTRY).get(f"{taken.tenant}/{taken.station}")
+    evses = station.evses if isinstance(station, Station) else ()
+    return next((evse.meter_public_key for evse in evses if evse.id == taken.evse), None)
 
 
 def group_of(started: SessionStarted, copies: Copies) -> str | None:
+    token = token_of(started, copies)
+    return None if token is None else token.group
+
+
+def token_of(started: SessionStarted, copies: Copies) -> Token | None:
     token = copies.of(TOKENS).get(f"{started.tenant}/{started.token}")
-    return token.group if isinstance(token, Token) else None
-
-
-def valid_at(at: datetime, tenant: str, tariff: str, copies: Copies) -> TariffVersion | None:
-    """Return the newest version that was valid then; versions are counted from 1 without a gap, and never go."""
-    found: TariffVersion | None = None
-    number = 1
-    while isinstance(version := copies.of(TARIFFS).get(tariff_key(tenant, tariff, number)), TariffVersion):
-        if version.valid_from <= at:
-            found = version
-        number += 1
-    return found
+    return token if isinstance(token, Token) else None

@@ -10,6 +10,8 @@ from contracts.event import Message
 from contracts.reference import (
     AccessKey,
     AccessKeyForgotten,
+    CustomerAccount,
+    CustomerAccountForgotten,
     Site,
     SiteForgotten,
     Station,
@@ -27,6 +29,7 @@ from contracts.requests import (
     Delete,
     DirectoryEvent,
     PutAccessKey,
+    PutAccount,
     PutSite,
     PutStation,
     PutTariff,
@@ -39,8 +42,16 @@ from contracts.requests import (
 REMEMBERED = 64
 """The newest so many requests to a thing are recognised when they are heard again."""
 
-Record = Site | Station | Token | AccessKey | TariffVersion | TariffAssignment
-Gone = SiteForgotten | StationForgotten | TokenForgotten | AccessKeyForgotten | TariffAssignmentForgotten
+Record = Site | Station | Token | AccessKey | TariffVersion | TariffAssignment | CustomerAccount
+Deletable = Site | Station | Token | AccessKey | TariffAssignment | CustomerAccount
+Gone = (
+    SiteForgotten
+    | StationForgotten
+    | TokenForgotten
+    | AccessKeyForgotten
+    | TariffAssignmentForgotten
+    | CustomerAccountForgotten
+)
 Output = Record | Gone | DirectoryEvent
 
 
@@ -69,11 +80,12 @@ initial: State = Absent()
 
 
 class Asked(Struct, frozen=True):
-    """A request, and whether its tenant has the site or the tariff it names (true where it names none)."""
+    """A request, and whether its tenant has the site, the tariff or the account it names (true where it names none)."""
 
     message: Message[ChangeRequested]
     site_known: bool = True
     tariff_known: bool = True
+    account_known: bool = True
 
 
 def decide(state: State, asked: Asked) -> list[Output]:
@@ -104,6 +116,10 @@ def decide_anew(state: State, asked: Asked) -> list[Output]:
             return [refused(request, "unknown_site", f"there is no site {site}")]
         case TariffAssignment(tariff=tariff) if not asked.tariff_known:
             return [refused(request, "unknown_tariff", f"there is no tariff {tariff}")]
+        case Token(account=account) if not (
+            asked.account_known or (isinstance(thing, Token) and thing.account == account)
+        ):
+            return [refused(request, "unknown_account", f"there is no account {account}")]
         case wish if same(wish, thing):
             return [accepted(request, state.version)]
         case wish:
@@ -132,7 +148,9 @@ def wished(thing: Record | None, request: ChangeRequested, version: int) -> Reco
             return stamped(tariff, request, version)
         case PutTariffAssignment(assignment=assignment), _:
             return stamped(assignment, request, version)
-        case Delete(), Site() | Station() | Token() | AccessKey() | TariffAssignment():
+        case PutAccount(account=account), _:
+            return stamped(account, request, version)
+        case Delete(), Site() | Station() | Token() | AccessKey() | TariffAssignment() | CustomerAccount():
             return gone(thing)(at=request.at, tenant=request.tenant, id=request.id)
         case _:
             return None
@@ -142,7 +160,7 @@ def stamped(record: Record, request: ChangeRequested, version: int) -> Record:
     return replace(record, at=request.at, tenant=request.tenant, id=request.id, version=version)
 
 
-def gone(thing: Site | Station | Token | AccessKey | TariffAssignment) -> type[Gone]:
+def gone(thing: Deletable) -> type[Gone]:
     match thing:
         case Site():
             return SiteForgotten
@@ -152,8 +170,10 @@ def gone(thing: Site | Station | Token | AccessKey | TariffAssignment) -> type[G
             return TokenForgotten
         case AccessKey():
             return AccessKeyForgotten
-        case TariffAssignment():  # pragma: no branch
+        case TariffAssignment():
             return TariffAssignmentForgotten
+        case CustomerAccount():  # pragma: no branch
+            return CustomerAccountForgotten
 
 
 def same(wish: Record | Gone, thing: Record | None) -> bool:
@@ -210,10 +230,15 @@ def evolve(state: State, event: Output) -> State:
     so its state can be folded anew from the log, in which deletions are nulls.
     """
     match event:
-        case Site() | Station() | Token() | AccessKey() | TariffVersion() | TariffAssignment():
+        case Site() | Station() | Token() | AccessKey() | TariffVersion() | TariffAssignment() | CustomerAccount():
             return Present(event, state.outcomes)
         case (
-            SiteForgotten() | StationForgotten() | TokenForgotten() | AccessKeyForgotten() | TariffAssignmentForgotten()
+            SiteForgotten()
+            | StationForgotten()
+            | TokenForgotten()
+            | AccessKeyForgotten()
+            | TariffAssignmentForgotten()
+            | CustomerAccountForgotten()
         ):
             return Absent(state.version + 1, state.outcomes)
         case ChangeAccepted() | ChangeRefused() if earlier(state, event) is not None:

@@ -4,9 +4,12 @@ from chassis.copies import Copies, Whole
 from chassis.settings import Settings
 from chassis.stream import Stream
 from contracts.event import Message
+from contracts.postings import AD_HOC
 from contracts.reference import (
     AccessKey,
     AccessKeyForgotten,
+    CustomerAccount,
+    CustomerAccountForgotten,
     Site,
     SiteForgotten,
     Station,
@@ -17,20 +20,34 @@ from contracts.reference import (
     Token,
     TokenForgotten,
 )
-from contracts.requests import ChangeAccepted, ChangeRefused, ChangeRequested, PutStation, PutTariffAssignment
-from contracts.topics import ACCESS, DIRECTORY, REGISTRY, REQUESTS, SITES, TARIFFS, TOKENS, of_change, tariff_key
+from contracts.requests import ChangeAccepted, ChangeRefused, ChangeRequested, PutStation, PutTariffAssignment, PutToken
+from contracts.topics import (
+    ACCESS,
+    ACCOUNTS,
+    DIRECTORY,
+    REGISTRY,
+    REQUESTS,
+    SITES,
+    TARIFFS,
+    TOKENS,
+    of_change,
+    tariff_key,
+)
 from services.directory import domain
 from services.directory.domain import Asked
 
 
 def regard(message: Message[ChangeRequested], copies: Copies) -> Asked:
-    """Return the request, and whether its tenant has the site that a station is put on, or the tariff that is assigned."""
+    """Return the request, and whether its tenant has what it names: a station's site, a tariff that is assigned, who pays."""
     match message.event.change:
         case PutStation(station=station) if station.site is not None:
             return Asked(message, copies.of(SITES).get(f"{message.event.tenant}/{station.site}") is not None)
         case PutTariffAssignment(assignment=assignment) if assignment.tariff is not None:
             key = tariff_key(message.event.tenant, assignment.tariff, 1)
             return Asked(message, tariff_known=copies.of(TARIFFS).get(key) is not None)
+        case PutToken(token=token) if token.account is not None:
+            there = copies.of(ACCOUNTS).get(f"{message.event.tenant}/{token.account}") is not None
+            return Asked(message, account_known=there or token.account.startswith(AD_HOC))
         case _:
             return Asked(message)
 
@@ -41,8 +58,8 @@ def build(_: Settings) -> Stream:
         rules=domain,
         state=domain.State,
         inputs=(REQUESTS,),
-        outputs=(DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS),
-        copies=(Whole(SITES), Whole(TARIFFS)),
+        outputs=(DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS, ACCOUNTS),
+        copies=(Whole(SITES), Whole(TARIFFS), Whole(ACCOUNTS)),
         regard=regard,
         key_of_state=key_of_state,
     )
@@ -63,5 +80,7 @@ def key_of_state(event: domain.Output) -> str:
             return f"{event.tenant}/tariff/{event.id}"
         case TariffAssignment() | TariffAssignmentForgotten():
             return f"{event.tenant}/tariff_assignment/{event.id}"
+        case CustomerAccount() | CustomerAccountForgotten():
+            return f"{event.tenant}/account/{event.id}"
         case ChangeAccepted() | ChangeRefused():
             return of_change(event)

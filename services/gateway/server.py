@@ -41,6 +41,7 @@ from chassis.kafka import (
     partition_of_gateway,
 )
 from chassis.logs import log as lines
+from chassis.progress import NEEDS
 from chassis.secrets import Secrets
 from chassis.service import Service
 from chassis.settings import Settings
@@ -480,6 +481,7 @@ class Gateway:
             return
         lines.error("Kafka does not acknowledge: refusing stations until it does")
         self.is_acknowledged = False
+        NEEDS.away("Kafka")
         metrics.GATEWAY_ACKNOWLEDGED.set(0)
         self._probe.set()
         self.spawn(self._close_all("unacknowledged", lambda: not self.is_acknowledged))
@@ -522,6 +524,7 @@ class Gateway:
         if not self.is_acknowledged:
             lines.info("Kafka acknowledges again: stations are welcome")
             self.is_acknowledged = True
+            NEEDS.back("Kafka")
         metrics.GATEWAY_ACKNOWLEDGED.set(1)
 
     def _alive(self) -> GatewayAlive:
@@ -620,6 +623,7 @@ class Gateway:
             await self._sign(GatewayGone(at=clock.now(), gateway=self.id))
         except Unavailable:
             lines.warning("Kafka does not acknowledge: operations will infer what was connected here")
+        NEEDS.back("Kafka")
 
     async def _close_all(self, reason: str, wanted: Callable[[], bool]) -> None:
         connections = [connection for connection in self._live.values() if not connection.is_closing]

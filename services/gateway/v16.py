@@ -18,7 +18,18 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from chassis.secrets import Secrets, fold, mask
 from contracts.authorizations import TokenInfo, TokenStatus
 from contracts.event import GatewayId, Sealed, StationId, TenantId, TokenId, TransactionId
-from contracts.gateways import AuthorizeAnswered, CallAsked, StartAnswered, StartCharging, StopAnswered, Trigger
+from contracts.gateways import (
+    AuthorizeAnswered,
+    CallAsked,
+    ShowingPrice,
+    StartAnswered,
+    StartCharging,
+    StopAnswered,
+    StopCharging,
+    TransferringData,
+    Trigger,
+)
+from contracts.operations import ShowFinalCost, ShowRunningCost
 from contracts.reference import Station
 from contracts.stations import (
     CallAnswered,
@@ -41,7 +52,7 @@ from contracts.stations import (
     TransactionStarted,
     Violation,
 )
-from services.gateway import normalise, profiles, protocol, signing
+from services.gateway import costs, normalise, profiles, protocol, signing
 from services.gateway.errors import ErrorCode
 from services.gateway.profiles import Hardware, Quirks
 from services.gateway.protocol import Answered, Ask, Broken, Call
@@ -917,25 +928,51 @@ class CannotAsk(Exception):
 
 def ask(line: Line, asked: CallAsked, open_sealed: Callable[[Sealed], str]) -> Ask:
     """Return our call in OCPP 1.6, or raise `CannotAsk`. `CannotOpen` passes through."""
-    call = asked.call
-    if isinstance(call, StartCharging):
-        uid, connector = open_sealed(call.uid), connector_of(line, call.evse, call.connector)
-        if not 0 < len(uid) <= 20:
-            raise CannotAsk("an id tag has 1 to 20 characters")
-        start, shown = RemoteStartTransaction(uid, connector), RemoteStartTransaction("***", connector)
-        return _ask(asked, "RemoteStartTransaction", start, shown, secret=uid)
-    if isinstance(call, Trigger):
-        trigger = TriggerMessage(call.message)
-        return _ask(asked, "TriggerMessage", trigger, trigger)
-    given = call.transaction
+    match asked.call:
+        case StartCharging() as start:
+            uid, connector = tag(open_sealed(start.uid)), connector_of(line, start.evse, start.connector)
+            said, shown = RemoteStartTransaction(uid, connector), RemoteStartTransaction("***", connector)
+            return _ask(asked, "RemoteStartTransaction", said, shown, secret=uid)
+        case StopCharging(transaction=given):
+            return _ask(asked, "RemoteStopTransaction", RemoteStopTransaction(number(given)))
+        case Trigger(message=message):
+            return _ask(asked, "TriggerMessage", TriggerMessage(message))
+        case TransferringData() as transfer:
+            return _ask(asked, "DataTransfer", data_transfer(transfer))
+        case ShowingPrice(text=text) as showing:
+            uid = tag(open_sealed(showing.uid))
+            return _ask(asked, "DataTransfer", costs.user_price(uid, text), costs.user_price("***", text), secret=uid)
+        case ShowRunningCost() as shows:
+            running = costs.running_cost(number(shows.transaction), timestamp(shows.as_of), shows)
+            return _ask(asked, "DataTransfer", running)
+        case ShowFinalCost() as shows:  # pragma: no branch
+            return _ask(asked, "DataTransfer", costs.final_cost(number(shows.transaction), shows))
+
+
+def tag(uid: str) -> str:
+    """Return an id tag that fits, or raise `CannotAsk`."""
+    if not 0 < len(uid) <= 20:
+        raise CannotAsk("an id tag has 1 to 20 characters")
+    return uid
+
+
+def number(given: TransactionId) -> int:
+    """Return the number that a transaction id is, or raise `CannotAsk`."""
     if not re.fullmatch(r"-?[0-9]{1,10}", given) or abs(int(given)) >= 1 << 31:
         raise CannotAsk("a transaction id is a 32-bit integer")
-    stop = RemoteStopTransaction(int(given))
-    return _ask(asked, "RemoteStopTransaction", stop, stop)
+    return int(given)
 
 
-def _ask(asked: CallAsked, action: str, payload: Struct, shown: Struct, *, secret: str = "") -> Ask:
-    id = str(uuid4())
+def data_transfer(asked: TransferringData) -> costs.DataTransfer:
+    """Return the call, or raise `CannotAsk`."""
+    message = UNSET if asked.message is None else asked.message
+    if not 0 < len(asked.vendor) <= 255 or (message is not UNSET and len(message) > 50):
+        raise CannotAsk("a vendor has 1 to 255 characters, and a message at most 50")
+    return costs.DataTransfer(asked.vendor, message, UNSET if asked.data is None else asked.data)
+
+
+def _ask(asked: CallAsked, action: str, payload: Struct, shown: Struct | None = None, *, secret: str = "") -> Ask:
+    id, shown = str(uuid4()), payload if shown is None else shown
     return Ask(
         id,
         asked.command,
@@ -957,20 +994,32 @@ def connector_of(line: Line, evse: int | None, connector: int | None) -> int | U
     return evse
 
 
-AnswerWord = Literal["Accepted", "Rejected", "NotImplemented"]
+AnswerWord = Literal["Accepted", "Rejected", "NotImplemented", "UnknownMessageId", "UnknownVendorId"]
+WORDS: dict[str, tuple[AnswerWord, ...]] = {
+    "TriggerMessage": ("Accepted", "Rejected", "NotImplemented"),
+    "DataTransfer": ("Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"),
+}
+"""Which of them an action is answered; any other only Accepted or Rejected."""
 
 
 class StatusAnswer(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What all actions so far are answered (OCPP 1.6 §6.34, §6.36, §6.52)."""
+    """What all actions so far are answered (OCPP 1.6 §6.12, §6.34, §6.36, §6.52)."""
 
     status: Annotated[AnswerWord, Meta(extra={"rule": "C-045"})] | None
 
 
+class DataAnswer(StatusAnswer, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What DataTransfer is answered; what else a vendor says in it is in the frame."""
+
+    data: Annotated[str, Meta(extra={"rule": "Q-119"})] | None = None
+
+
 _ANSWER = normalise.Reader(StatusAnswer)
+_DATA_ANSWER = normalise.Reader(DataAnswer)
 
 
 def outcome(line: Line, answered: Answered, now: datetime) -> CallAnswered | CallFailed:
-    """Return what the answer to our call says: Accepted or Rejected, and only of TriggerMessage also NotImplemented."""
+    """Return what the answer to our call says: one of the words for its action."""
     common: dict[str, Any] = {
         "at": now,
         "tenant": line.tenant,
@@ -982,11 +1031,10 @@ def outcome(line: Line, answered: Answered, now: datetime) -> CallAnswered | Cal
         "frame": answered.frame,
         "late": answered.late,
     }
-    said, noted = _ANSWER.read(answered.payload)
+    action = answered.ask.action
+    said, noted = (_DATA_ANSWER if action == "DataTransfer" else _ANSWER).read(answered.payload)
     common["violations"] = (*answered.violations, *noted)
-    words = [
-        word for word in get_args(AnswerWord) if word != "NotImplemented" or answered.ask.action == "TriggerMessage"
-    ]
+    words = WORDS.get(action, ("Accepted", "Rejected"))
     if said.status not in words:
-        return CallFailed(**common, reason="Invalid", description="the answer is neither Accepted nor Rejected")
+        return CallFailed(**common, reason="Invalid", description=f"the answer is none of {', '.join(words)}")
     return CallAnswered(**common, status=str(said.status))

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from contracts.alerts import AlertCleared, AlertEvent, AlertRaised, AlertRule
 from contracts.authorizations import TokenDecided
-from contracts.event import AlertId, CommandId, Message, StationId, TenantId, derived_id
+from contracts.event import AlertId, CommandId, Message, SessionId, StationId, TenantId, derived_id
 from contracts.operations import (
     CommandExpired,
     CommandFailed,
@@ -22,6 +22,14 @@ from contracts.operations import (
     CommandRejected,
     CommandRequested,
     StartCharge,
+)
+from contracts.sessions import (
+    ClockEstimated,
+    EnergyDelivered,
+    MeterFellSilent,
+    SessionAuthorized,
+    SessionEnded,
+    SessionPresumedEnded,
 )
 from contracts.stations import (
     ConnectionOpened,
@@ -33,7 +41,9 @@ from contracts.stations import (
 LONGEST = timedelta(days=1)
 """An alert lasts no longer, so that which are open is found in the alerts of a day."""
 REMEMBERED = timedelta(hours=2)
-"""For how long we remember that a command is a start; none lives longer than an hour."""
+"""For how long we remember that a command is a start, none of which lives longer than an hour, or that a session was refused."""
+GRACE = timedelta(seconds=60)
+"""So long a station may take to stop what was refused (Q-60)."""
 HEARD = (
     ConnectorStatusReported,
     ConnectionOpened,
@@ -45,6 +55,12 @@ HEARD = (
     CommandFailed,
     CommandExpired,
     CommandFulfilled,
+    SessionAuthorized,
+    EnergyDelivered,
+    SessionEnded,
+    SessionPresumedEnded,
+    ClockEstimated,
+    MeterFellSilent,
 )
 """All that means something to a rule."""
 
@@ -57,8 +73,8 @@ class Limit(NamedTuple):
 
 
 Limits = Mapping[AlertRule, Limit]
-Starts = Mapping[CommandId, datetime]
-"""Remote starts whose outcome is not known yet, and when we learnt of them."""
+Starts = Mapping[CommandId | SessionId, datetime]
+"""Remote starts whose outcome is not known yet, and sessions whose token was refused, and when we learnt of them."""
 
 
 class Subject(Struct, frozen=True):
@@ -125,8 +141,20 @@ def happening(message: Message[Any], starts: Starts) -> Happening | None:
             return _of(message, "failed_starts", failed.reason + (f": {failed.detail}" if failed.detail else ""))
         case CommandExpired() as expired if expired.command in starts:
             return _of(message, "failed_starts", expired.detail or "its time ran out")
+        case EnergyDelivered() as delivered if _too_late(delivered, starts):
+            return _of(message, "charging_refused", f"session {delivered.session} is at {delivered.energy_wh} Wh")
+        case MeterFellSilent(evse=evse, connector=connector, session=session):
+            return _of(message, "silent_meter", f"session {session}", evse, connector)
+        case ClockEstimated(behind_s=behind_s) if behind_s:
+            return _of(message, "wrong_clock", f"{abs(behind_s)} s {'behind' if behind_s > 0 else 'ahead'}")
         case _:
             return None
+
+
+def _too_late(delivered: EnergyDelivered, refused: Starts) -> bool:
+    """Return whether energy flowed long after the station was told that it may not, by the station's clock."""
+    told_at = refused.get(delivered.session)
+    return told_at is not None and delivered.at > told_at + GRACE
 
 
 def _of(
@@ -137,15 +165,22 @@ def _of(
 
 
 def started(starts: Starts, message: Message[Any]) -> Starts:
-    """Return the remote starts without an outcome after a message; each has one outcome, and is then forgotten."""
+    """Return the remote starts without an outcome, and the refused sessions, after a message; each has one end."""
     match message.event:
         case CommandRequested(task=StartCharge(), command=command):
-            young = {id: at for id, at in starts.items() if message.recorded_at - at <= REMEMBERED}
-            return young | {command: message.recorded_at}
+            return _young(starts, message.recorded_at) | {command: message.recorded_at}
+        case SessionAuthorized() as authorized if authorized.info.status != "Accepted":
+            return _young(starts, message.recorded_at) | {authorized.session: message.recorded_at}
+        case SessionEnded() | SessionPresumedEnded() as over:
+            return {id: at for id, at in starts.items() if id != over.session}
         case CommandRejected() | CommandFailed() | CommandExpired() | CommandFulfilled() as ended:
             return {id: at for id, at in starts.items() if id != ended.command}
         case _:
             return starts
+
+
+def _young(starts: Starts, now: datetime) -> dict[CommandId | SessionId, datetime]:
+    return {id: at for id, at in starts.items() if now - at <= REMEMBERED}
 
 
 # ---- a window ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 from contracts.alerts import AlertEvent, AlertRule
 from contracts.event import Event, Message
-from contracts.topics import AUTHORIZATIONS, OPERATIONS, STATIONS, Topic, of_station
+from contracts.topics import AUTHORIZATIONS, OPERATIONS, READINGS, SESSIONS, STATIONS, Topic, of_station
 from services.monitoring import domain
 from services.monitoring.domain import NOTHING, Limits, Seen, Starts, Subject
 
@@ -14,6 +14,8 @@ RULES: dict[str, tuple[AlertRule, ...]] = {
     STATIONS.name: ("repeated_faults", "flapping_connection", "identity_conflict", "reconnect_loop"),
     AUTHORIZATIONS.name: ("refused_starts",),
     OPERATIONS.name: ("failed_starts",),
+    SESSIONS.name: ("charging_refused",),
+    READINGS.name: ("silent_meter", "wrong_clock"),
 }
 """Which topic each rule hears."""
 SWEEP_EVERY = timedelta(minutes=5)
@@ -22,7 +24,7 @@ SWEEP_EVERY = timedelta(minutes=5)
 def horizon(topic: Topic[Any], limits: Limits) -> timedelta:
     """Return how far back a record of this topic can matter."""
     windows = max(limits[rule].within for rule in RULES[topic.name])
-    return windows + (domain.REMEMBERED if topic is OPERATIONS else timedelta(minutes=1))
+    return windows + (domain.REMEMBERED if topic in {OPERATIONS, SESSIONS} else timedelta(minutes=1))
 
 
 class Watch:

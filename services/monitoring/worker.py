@@ -6,12 +6,14 @@ from chassis import windows
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.windows import Windows
-from contracts.topics import ALERTS, AUTHORIZATIONS, OPERATIONS, STATIONS
+from contracts.topics import ALERTS, AUTHORIZATIONS, OPERATIONS, READINGS, SESSIONS, STATIONS
 from services.monitoring import domain
 from services.monitoring.domain import Limit, Limits
 from services.monitoring.watch import Watch, horizon
 
-INPUTS = (STATIONS, AUTHORIZATIONS, OPERATIONS)
+INPUTS = (STATIONS, AUTHORIZATIONS, OPERATIONS, SESSIONS, READINGS)
+ONCE = Limit(1, timedelta(hours=1))
+"""For what is no matter of how often."""
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -27,6 +29,9 @@ def limits_of(settings: Settings) -> Limits:
             settings.alert_refused_starts, timedelta(seconds=settings.alert_refused_starts_within_s)
         ),
         "failed_starts": Limit(settings.alert_failed_starts, timedelta(seconds=settings.alert_failed_starts_within_s)),
+        "charging_refused": ONCE,
+        "silent_meter": ONCE,
+        "wrong_clock": ONCE,
     }
 
 

@@ -1,12 +1,13 @@
 """The life of a command: asked once, never twice, and followed until its effect (OCPP 1.6 §5.11, §5.12; T-43 to T-46)."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from contracts.event import TransactionId
-from contracts.gateways import Asked, CallAsked, StartCharging, StopCharging
+from contracts.event import Sealed, TransactionId
+from contracts.gateways import Asked, CallAsked, ShowingPrice, StartCharging, StopCharging, TransferringData
 from contracts.operations import (
     CommandAccepted,
     CommandExpired,
@@ -17,11 +18,18 @@ from contracts.operations import (
     CommandRequested,
     CommandSent,
     FailureReason,
+    ShowFinalCost,
+    ShowPrice,
+    ShowRunningCost,
     StartCharge,
     StopCharge,
+    Task,
+    TransferData,
 )
+from contracts.reference import Token
 from contracts.sessions import SessionCorrected, SessionEnded, SessionStarted
 from contracts.stations import CallAnswered, CallFailed, CallSent
+from services.operations import displays
 from services.operations.station import (
     MOST_SESSIONS,
     Accepted,
@@ -43,6 +51,8 @@ EFFECT_WITHIN = timedelta(seconds=120)
 """A command that was accepted shows its effect so soon or not at all: ConnectionTimeOut and a minute (M-20)."""
 MOST_OPEN = 32
 """So many commands may be under way at one station."""
+AT_ONCE = (TransferData, ShowPrice, ShowRunningCost, ShowFinalCost)
+"""Tasks that are done once the station has accepted them."""
 LIKELY = (Accepted, Sent, Waiting, Unanswered, Fruitless)
 """Whose effect something is, the likeliest first."""
 WHY_EXPIRED = {
@@ -96,7 +106,7 @@ def first_step(known: Known, considered: Considered) -> list[Outcome]:
         return [refused(considered, call)]
     if not isinstance(connection, Online):
         return [refused(considered, Refusal("Offline", "the station is not connected; ask again when it is"))]
-    if hindrance := hindrance_of(known):
+    if hindrance := hindrance_of(known, command.task):
         return [refused(considered, hindrance)]
     queued = CommandQueued(
         at=command.at,
@@ -121,20 +131,36 @@ def first_step(known: Known, considered: Considered) -> list[Outcome]:
 
 def call_for(considered: Considered) -> Asked | Refusal:
     """Return the call in the words of no OCPP version, or what is missing for it."""
-    task, token = considered.issued.task, considered.token
     if not considered.registered:
         return Refusal("UnknownStation", "register the station first")
-    if isinstance(task, StopCharge):
-        return StopCharging(transaction=task.transaction)
+    match considered.issued.task:
+        case StartCharge() as start:
+            uid = uid_of(considered.token)
+            return uid if isinstance(uid, Refusal) else StartCharging(uid, start.evse, start.connector)
+        case StopCharge(transaction=transaction):
+            return StopCharging(transaction)
+        case TransferData() as said:
+            return TransferringData(said.vendor, said.message, said.data)
+        case ShowPrice(text=text):
+            uid = uid_of(considered.token)
+            return uid if isinstance(uid, Refusal) else ShowingPrice(uid, text)
+        case ShowRunningCost() | ShowFinalCost() as shows:  # pragma: no branch
+            return shows
+
+
+def uid_of(token: Token | None) -> Sealed | Refusal:
+    """Return the uid, which only the gateway opens, or what is missing for it."""
     if token is None:
         return Refusal("UnknownToken", "register the token first")
-    if token.uid is None:
-        return Refusal("TokenWithoutUid", "only the token's id is known: register it with its uid")
-    return StartCharging(uid=token.uid, evse=task.evse, connector=task.connector)
+    return token.uid or Refusal("TokenWithoutUid", "only the token's id is known: register it with its uid")
 
 
-def hindrance_of(known: Known) -> Refusal | None:
+def hindrance_of(known: Known, task: Task) -> Refusal | None:
     """Return why a connected station may not be asked now (OCPP 1.6 §4.2)."""
+    if not displays.can_show(known, task):
+        return Refusal(
+            "CannotShow", "it knows no such message, or does not answer it; it is asked again after its next boot"
+        )
     match known.boot:
         case Boot(status="Pending" | "Rejected" as status):
             return Refusal("NotAccepted", f"its boot was answered {status}: accept the station first")
@@ -170,9 +196,14 @@ def answered(known: Known, answer: CallAnswered) -> list[Outcome]:
         return []
     late = answer.late or isinstance(command, Unanswered)
     if answer.status == "Accepted":
-        return [
-            CommandAccepted(at=answer.at, tenant=known.tenant, station=known.station, command=answer.command, late=late)
-        ]
+        step: dict[str, Any] = {
+            "at": answer.at,
+            "tenant": known.tenant,
+            "station": known.station,
+            "command": answer.command,
+        }
+        is_done = isinstance(command.task, AT_ONCE)
+        return [CommandAccepted(**step, late=late), *([CommandFulfilled(**step)] if is_done else [])]
     return [
         CommandRejected(
             at=answer.at,
@@ -295,20 +326,24 @@ def evolve(known: Known, event: CommandEvent) -> Known:
     """Return the station after a step in the life of a command."""
     match event, known.command(event.command):
         case CommandRequested(), None:
-            return known.with_command(Waiting(event.command, event.task, event.at, event.expires_at))
+            return known.with_command(
+                Waiting(event.command, displays.remembered(event.task), event.at, event.expires_at)
+            )
         case CommandSent(), Waiting() as was:
             return known.with_command(Sent(was.id, was.task, was.asked_at, was.until))
         case CommandAccepted(), Waiting() | Sent() | Unanswered() as was:
-            return known.with_command(Accepted(was.id, was.task, was.asked_at, event.at + EFFECT_WITHIN))
+            accepted = Accepted(was.id, was.task, was.asked_at, event.at + EFFECT_WITHIN)
+            return displays.heeded(known, was).with_command(accepted)
         case (CommandFailed(reason="TimedOut" | "Disconnected"), Waiting() | Sent() as was) | (
             CommandExpired(),
             Waiting() | Sent() as was,
         ):
-            return known.with_command(Unanswered(was.id, was.task, was.asked_at, last_effect_at(was)))
+            unanswered = Unanswered(was.id, was.task, was.asked_at, last_effect_at(was))
+            return displays.silent(known, event, was).with_command(unanswered)
         case CommandExpired(), Accepted() as was:
             return known.with_command(Fruitless(was.id, was.task, was.asked_at, was.until))
-        case ((CommandRejected() | CommandFailed()), _):
-            return known.without([event.command])
+        case ((CommandRejected() | CommandFailed()), was):
+            return displays.learnt(known, event, was).without([event.command])
         case CommandFulfilled(), _:
             return linked(known, event).without([event.command])
         case _:

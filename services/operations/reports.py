@@ -116,7 +116,7 @@ def evolve(known: Known, event: InventoryReported | BootAskedFor | ConnectorStat
     if isinstance(event, BootAskedFor):
         return replace(known, boot_asked=True)
     if isinstance(event, InventoryReported):
-        return replace(known, boot=boot(known.boot, event))
+        return replace(known, boot=boot(known.boot, event), cannot=())
     before = connector_of(known, event.evse, event.connector)
     now = connector(event)
     if before and event.at_is_ours:

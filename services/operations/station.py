@@ -128,6 +128,8 @@ class Known(Struct, frozen=True, tag=True, omit_defaults=True):
     """Commands that are over, oldest first."""
     sessions: tuple[SessionId, ...] = ()
     """Sessions that began because of a command, oldest first."""
+    cannot: tuple[str, ...] = ()
+    """Kinds of tasks that it knows no message for, as it has said since its last boot, or that it leaves unanswered."""
 
     def command(self, id: CommandId) -> Command | None:
         """Return the command, unless it is unknown or over."""

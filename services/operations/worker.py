@@ -10,7 +10,7 @@ from chassis.settings import Settings
 from chassis.stream import Stream
 from contracts.commands import CommandIssued
 from contracts.event import Message, Ticked
-from contracts.operations import StartCharge
+from contracts.operations import ShowPrice, StartCharge
 from contracts.reference import Station, Token
 from contracts.sessions import SessionCorrected, SessionEnded, SessionStarted
 from contracts.topics import ALIVE, COMMANDS, GATEWAYS, OPERATIONS, REGISTRY, SESSIONS, STATIONS, TOKENS, of_station
@@ -30,6 +30,8 @@ def build(_: Settings) -> Stream:
         copies=(Whole(REGISTRY), Whole(TOKENS), Whole(ALIVE)),
         regard=regard,
         deadline=deadline,
+        unhurried=STATIONS.classes,
+        pace_ms=50,
         hears=(*STATIONS.classes, CommandIssued, SessionStarted, SessionEnded, SessionCorrected),
     )
 
@@ -51,7 +53,7 @@ def considered(issued: CommandIssued, copies: Copies) -> Considered:
 
 
 def token_of(issued: CommandIssued, copies: Copies) -> Token | None:
-    if not isinstance(issued.task, StartCharge):
+    if not isinstance(issued.task, StartCharge | ShowPrice):
         return None
     found = copies.of(TOKENS).get(f"{issued.tenant}/{issued.task.token}")
     return found if isinstance(found, Token) else None

@@ -74,7 +74,19 @@ def _answered(state: Station, session: Begun, decision: Early, said: OfStation) 
             )
         ]
     told = session.info is not None and session.info.status == decision.info.status
-    return [*renamed, *([] if told else _authorized(state, session, decision, said, name=name))]
+    followed = (
+        _still_charging(session, decision, said, name)
+        if told
+        else _authorized(state, session, decision, said, name=name)
+    )
+    return [*renamed, *followed]
+
+
+def _still_charging(session: Begun, decision: Early, said: OfStation, name: TransactionId) -> list[Event]:
+    """Return who is charging under another name."""
+    if not isinstance(session, Charging) or not session.accepted or name == session.transaction:
+        return []
+    return [_began(session, decision, said, name, session.info)]
 
 
 def _authorized(
@@ -93,29 +105,35 @@ def _authorized(
     waiting = [o for o in state.owed if (o.session, o.purpose) == (session.id, "start") and o.report != told_already]
     transaction = name or session.transaction
     answers = [start_answered(owed, transaction, decision.info, decision.at, said) for owed in waiting]
-    return [authorized, *_charging(session, decision, said), *answers]
+    return [authorized, *_charging(session, decision, said, transaction), *answers]
 
 
-def _charging(session: Begun, decision: Early, said: OfStation) -> list[Event]:
+def _charging(session: Begun, decision: Early, said: OfStation, transaction: TransactionId) -> list[Event]:
     """Return who is charging now. A refused start must not keep its token from charging elsewhere."""
     match session:
         case Charging() if decision.info.status == "Accepted" and not session.accepted:
-            began = ChargingBegan(
-                at=decision.at,
-                tenant=said.tenant,
-                station=said.station,
-                session=session.id,
-                token=session.token,
-                evse=session.evse,
-                connector=session.connector,
-                group=decision.info.group,
-                started_at=session.started_at,
-            )
-            return [began]
+            return [_began(session, decision, said, transaction, decision.info)]
         case Charging() if decision.info.status != "Accepted":
             return charging_over(session, decision.at, said)
         case _:
             return []
+
+
+def _began(
+    session: Charging, decision: Early, said: OfStation, transaction: TransactionId, info: TokenInfo | None
+) -> ChargingBegan:
+    return ChargingBegan(
+        at=decision.at,
+        tenant=said.tenant,
+        station=said.station,
+        session=session.id,
+        token=session.token,
+        evse=session.evse,
+        connector=session.connector,
+        group=info.group if info is not None else None,
+        started_at=session.started_at,
+        transaction=transaction,
+    )
 
 
 def charging_over(session: Begun, at: Instant, said: OfStation) -> list[Event]:

@@ -1,5 +1,6 @@
 """What charging sessions are: the table of what a station's reports, and decisions about tokens, mean for them."""
 
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,20 +16,27 @@ from contracts.stations import (
     TransactionEnded,
     TransactionStarted,
 )
-from services.sessions import ghosts, readings, repairs, starts, stops
+from services.sessions import ghosts, readings, repairs, silence, starts, stops
 from services.sessions.decisions import decided
 from services.sessions.fold import evolve, initial
 from services.sessions.heard import Heard
 from services.sessions.state import Early, Station
 
-__all__ = ["decide", "evolve", "initial"]
+__all__ = ["deadline", "decide", "evolve", "initial"]
 
 
 def decide(state: Station, heard: Heard[Any]) -> list[Event]:
     """Return what a message causes; what means nothing to sessions causes nothing."""
     if isinstance(heard.event, Ticked):
-        return ghosts.looked_at(state, heard.event.at)
+        return [*silence.looked_at(state, heard.event.at), *ghosts.looked_at(state, heard.event.at)]
     return _heard(at_station(state, heard.event), heard)
+
+
+def deadline(state: Station) -> datetime | None:
+    """Return when a session of the station wants to be looked at."""
+    if not state.station:
+        return None
+    return min(filter(None, (ghosts.deadline(state), silence.deadline(state))), default=None)
 
 
 def at_station(state: Station, said: OfStation) -> Station:

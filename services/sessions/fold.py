@@ -1,5 +1,6 @@
 """The state of a station as its events leave it."""
 
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import asdict, replace
@@ -7,9 +8,12 @@ from msgspec.structs import asdict, replace
 from contracts.event import Event, OfStation, SessionId, TransactionId
 from contracts.sessions import (
     AnswerOwed,
+    ClockEstimated,
     DecisionHeardEarly,
     EnergyDelivered,
     EnergyUnattributed,
+    MeterFellSilent,
+    MeterWatched,
     ReadingsTaken,
     RepairRefused,
     SessionAlive,
@@ -26,7 +30,7 @@ from contracts.sessions import (
     StopAuthorized,
     StopRepeated,
 )
-from services.sessions import ledger, meter, past, samples
+from services.sessions import clocks, ledger, meter, past, samples, strangers
 from services.sessions.state import (
     CLOSED,
     ENDED,
@@ -45,6 +49,7 @@ from services.sessions.state import (
     Discarded,
     Early,
     Ended,
+    Guess,
     Owed,
     Presumed,
     Quarantined,
@@ -53,8 +58,10 @@ from services.sessions.state import (
 )
 
 initial = Station()
-LASTING = frozenset({"clock_suspect", "clock_set_back"})
+LASTING = frozenset({"adopted", "clock_suspect", "clock_behind", "clock_set_back", "review"})
 """What is said of a start and holds for its session."""
+NEAR = 1000
+"""An id that a station names itself, and that is so near those that we give, is not given again."""
 
 
 def evolve(state: Station, event: Event) -> Station:
@@ -71,7 +78,9 @@ def evolve(state: Station, event: Event) -> Station:
 def _changed(state: Station, event: Event) -> Station:
     match event:
         case SessionStarted():
-            return _noted(_begun(state, event), event)
+            return _noted(_begun(_lagged(state, event.heard_at, event.said_at or event.at), event), event)
+        case ClockEstimated():
+            return replace(state, behind_s=event.behind_s)
         case SessionAuthorized():
             return _authorized(state, event)
         case SessionRenamed():
@@ -98,6 +107,10 @@ def _changed(state: Station, event: Event) -> Station:
             return _with(state, event.session, suspected=event.why, until=event.until)
         case SessionAlive():
             return _with(state, event.session, suspected="", until=event.until, lively=False)
+        case MeterWatched():
+            return _with(state, event.session, meter_until=event.until, metered=False)
+        case MeterFellSilent():
+            return _with(state, event.session, meter_until=None)
         case SessionRepaired():
             return _repaired(state, event)
         case RepairRefused():
@@ -123,6 +136,10 @@ def _lines(state: Station, event: Event) -> tuple[ledger.Line, ...]:
             return ledger.after(state.lines, line.evse, line.connector, event.at, account, begins=False, most=LINES)
         case _:
             return state.lines
+
+
+def _lagged(state: Station, heard_at: datetime | None, said_at: datetime) -> Station:
+    return state if heard_at is None else replace(state, lags=clocks.noted(state.lags, clocks.lag(heard_at, said_at)))
 
 
 def _is_at(line: ledger.Line, event: SessionStarted) -> bool:
@@ -163,10 +180,10 @@ def _begun(state: Station, event: SessionStarted) -> Station:
         marked_before=state.marked,
         until=None if event.heard_at is None else event.heard_at + SILENCE,
     )
-    ours = event.transaction == str(state.last + 1)
+    number = past.number(event.transaction)
     return replace(
         state,
-        last=state.last + 1 if ours else state.last,
+        last=number if 0 < number - state.last <= NEAR else state.last,
         open=(*state.open, session),
         closed=tuple(other for other in state.closed if other.id != event.session),
         past=past.add(state.past, past.digest(event, event.said_at, event.meter_wh), event.session, event.transaction),
@@ -208,13 +225,21 @@ def _ended(state: Station, event: SessionEnded | SessionCorrected) -> Station:
     if not isinstance(session, Begun):
         return state
     named = event.transaction is not None and session.is_called(event.transaction)
-    guessed = ("repaired" in event.flags) or (event.transaction is not None and not named)
+    repaired = "repaired" in event.flags
+    guessed = repaired or (event.transaction is not None and not named)
+    guess = Guess(report=event.report, reason=event.reason, token=event.token) if guessed and not repaired else None
     name = TransactionId((event.transaction or "")[:LONGEST_TRANSACTION] if guessed else "")
     kept = _kept(session) | {"told_wh": session.told if event.energy_wh is None else event.energy_wh}
     if event.started_at is not None:
-        kept["started_at"] = event.started_at
+        kept |= {"started_at": event.started_at, "said_at": session.since}
     ended = Ended(
-        **kept, stopped_at=event.at, stop_wh=event.meter_wh, guessed=guessed, stop_said_at=event.said_at, stop_name=name
+        **kept,
+        stopped_at=event.at,
+        stop_wh=event.meter_wh,
+        guessed=guessed,
+        stop_said_at=event.said_at,
+        stop_name=name,
+        guess=guess,
     )
     return _closed(replace(state, past=past.stop(state.past, session.id)), ended)
 
@@ -297,6 +322,8 @@ Noted = SessionStarted | SessionEnded | SessionCorrected | SessionQuarantined | 
 
 def _noted(state: Station, event: Noted) -> Station:
     """Return the state with a report heard: what was decided early about it has been used."""
+    if not isinstance(event, StartRepeated | StopRepeated):
+        state = strangers.known_now(state, event)
     if state.reported(event.report) is not None:
         return state
     return replace(
@@ -331,6 +358,7 @@ def _early(event: DecisionHeardEarly) -> Early:
 
 def _taken(state: Station, event: ReadingsTaken) -> Station:
     heard = samples.digest(event.evse, event.connector, event.transaction, event.readings)
+    state = strangers.noted(_lagged(state, event.heard_at, samples.newest(event.readings)), event)
     if event.session is not None and any(s.id == event.session for s in state.open):
         more = samples.marked(event.session, event.readings)
         state = replace(state, marks=(state.marks + more)[-4 * MARKS :], marked=state.marked + len(more) // 4)
@@ -343,4 +371,4 @@ def _taken(state: Station, event: ReadingsTaken) -> Station:
 
 def _read(session: Charging, event: ReadingsTaken) -> Charging:
     newest = samples.renewed(session.newest, event.readings)
-    return replace(meter.watched(session, event.readings, session.since), newest=newest, lively=True)
+    return replace(meter.watched(session, event.readings, session.since), newest=newest, lively=True, metered=True)

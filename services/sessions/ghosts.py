@@ -74,8 +74,6 @@ def _last_sign(session: Charging, at: datetime) -> datetime:
 
 def deadline(state: Station) -> datetime | None:
     """Return when the next session wants to be looked at."""
-    if not state.station:
-        return None
     return min((session.until for session in state.open if session.until is not None), default=None)
 
 

@@ -1,5 +1,6 @@
 """What the rules hear: a message, and what the directory knows of its station."""
 
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -25,6 +26,8 @@ class Heard(Struct, Generic[E_co], frozen=True):
     """When its record was written."""
     said_at: Instant | None = None
     """When it happened by the station's clock, where that cannot be right and `event.at` has been corrected."""
+    behind: timedelta = timedelta(0)
+    """By how much `event.at` has been corrected for a clock that is behind."""
     max_w: int | None = None
     """What the connector can deliver that it is about."""
     connectors: int = 0

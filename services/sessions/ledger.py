@@ -76,22 +76,29 @@ def begun(line: Line | None, place: Place, at: datetime, meter_wh: int | None) -
         return None
     if line is None:
         return entry(place, register_wh=meter_wh) if meter_wh else None
-    rise = _gap(line, meter_wh)
-    if rise is None:
+    gap = _gap(line, meter_wh)
+    if gap is None:
         return None
-    if rise > limit_wh(place.max_w, abs((at - line.at).total_seconds())):
-        rise = 0  # another meter
-    return entry(place, delivered=rise - min(rise, line.ahead_wh), register_wh=meter_wh)
+    another_meter = gap.wh > limit_wh(place.max_w, abs((at - line.at).total_seconds()))
+    delivered = 0 if another_meter else gap.wh - min(gap.wh, gap.ahead_wh)
+    return entry(place, delivered=delivered, register_wh=meter_wh)
 
 
-def _gap(line: Line, meter_wh: int) -> int | None:
+class Gap(NamedTuple):
+    """By what a register has risen between two sessions, and how much of that the first one has shown by itself."""
+
+    wh: int
+    ahead_wh: int
+
+
+def _gap(line: Line, meter_wh: int) -> Gap | None:
     """Return by what the line has risen until the start of a session; None if that is not on it."""
     if meter_wh > line.wh - NOISE:
-        return max(0, meter_wh - line.wh)
+        return Gap(max(0, meter_wh - line.wh), line.ahead_wh)
     if (over := wrapped(line.wh, meter_wh)) is not None:
-        return over
-    if line.other_wh and meter_wh > line.other_wh - NOISE:
-        return max(0, meter_wh - line.other_wh)
+        return Gap(over, line.ahead_wh)
+    if line.other_wh and meter_wh and meter_wh > line.other_wh - NOISE:
+        return Gap(max(0, meter_wh - line.other_wh), 0)
     return None
 
 
@@ -174,8 +181,8 @@ def after(
 
 def _moved(line: Line, account: Account, at: datetime) -> Line:
     if account.register_wh is None:
-        ahead = line.ahead_wh + max(0, account.delivered_wh)
-        return replace(line, ahead_wh=ahead, loose_wh=line.loose_wh + account.unattributed_wh)
+        ahead = line.ahead_wh + account.delivered_wh
+        return replace(line, ahead_wh=max(0, ahead), loose_wh=line.loose_wh + account.unattributed_wh)
     rise = max(0, account.register_wh - line.wh)
     return replace(
         line,

@@ -4,6 +4,7 @@ The register is followed from sample to sample, and only its rises count. That i
 from the session's start, runs over its last digit, or begins anew; one that shows less for a moment only has not begun anew.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
@@ -137,9 +138,12 @@ def wrapped(before_wh: int, after_wh: int) -> int | None:
 
 def watched(meter: M, readings: Sequence[Reading], since: datetime) -> M:
     """Return the meter after normalised `readings` of a session that began at `since`."""
+    pending = deque(intervals(readings))
     for shown in registers(readings):
+        while pending and pending[0].at <= shown.at:
+            meter = _counted(meter, pending.popleft())
         meter = _shown(meter, shown, since)
-    for interval in intervals(readings):
+    for interval in pending:
         meter = _counted(meter, interval)
     for power in powers(readings):
         meter = _drawn(meter, power)
@@ -152,12 +156,27 @@ def _shown(meter: M, shown: Register, since: datetime) -> M:
             return meter
         if shown.begin:
             return replace(meter, start_wh=shown.wh)
-        return replace(meter, start_wh=shown.wh, register_wh=shown.wh, read_ms=ms(shown.at))
+        return _begun(meter, shown)
     if shown.begin or (meter.read_ms is not None and ms(shown.at) < meter.read_ms):
         return meter
     if meter.register_wh is None:
         meter = _first(meter, shown, (shown.at - since).total_seconds())
     return replace(_risen(meter, shown.wh), read_ms=ms(shown.at))
+
+
+def _begun(meter: M, shown: Register) -> M:
+    """Return the meter with the first register of a session that named none at its start: less what intervals have told before.
+
+    A register of before the newest interval cannot be told from it: the next one speaks. One that has counted less than the
+    intervals has begun anew in between.
+    """
+    at, before = ms(shown.at), meter.interval_wh or 0
+    if meter.interval_ms is not None and at < meter.interval_ms:
+        return meter
+    begun = replace(meter, start_wh=max(0, shown.wh - before), register_wh=shown.wh, read_ms=at)
+    if shown.wh >= before:
+        return begun
+    return flagged(replace(begun, gained_wh=before, base_wh=shown.wh), "meter_reset")
 
 
 def _first(meter: M, shown: Register, seconds: float) -> M:

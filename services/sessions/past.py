@@ -52,9 +52,9 @@ def find(past: bytes, said: bytes) -> Past | None:
 
 def called(past: bytes, transaction: TransactionId) -> Past | None:
     """Return the newest start that was given this transaction id."""
-    if not (number := _number(transaction)):
+    if not (given := number(transaction)):
         return None
-    key = struct.pack(">I", number)
+    key = struct.pack(">I", given)
     return next((_read(past, at) for at in reversed(_rows(past)) if past.startswith(key, at + TRANSACTION)), None)
 
 
@@ -70,7 +70,7 @@ def _rows(past: bytes) -> range:
 
 def add(past: bytes, said: bytes, session: SessionId, transaction: TransactionId) -> bytes:
     """Return `past` with one more start, and without the oldest that are too many."""
-    row = ROW.pack(said, UUID(session).bytes, _number(transaction), 0)
+    row = ROW.pack(said, UUID(session).bytes, number(transaction), 0)
     return (past + row)[-KEPT * ROW.size :]
 
 
@@ -96,7 +96,7 @@ def tell(past: bytes, session: SessionId, status: TokenStatus) -> bytes:
 
 def rename(past: bytes, session: SessionId, transaction: TransactionId) -> bytes:
     """Return `past` with another transaction id for a session."""
-    return _changed(past, session, transaction=_number(transaction))
+    return _changed(past, session, transaction=number(transaction))
 
 
 def stop(past: bytes, session: SessionId) -> bytes:
@@ -134,7 +134,7 @@ def _row(past: bytes, value: bytes, column: int) -> int | None:
     return None if at < 0 else at - column
 
 
-def _number(transaction: TransactionId) -> int:
+def number(transaction: TransactionId) -> int:
     """Return an id of ours as a number; 0 for one that a station made up (OCPP 2.x)."""
     ours = transaction.isascii() and transaction.isdigit() and len(transaction) <= 10
     return int(transaction) if ours and int(transaction) < 2**31 else 0

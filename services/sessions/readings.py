@@ -1,27 +1,36 @@
 """What the reading of a meter causes: it is taken, once, and what it shows of energy is told (X-13, X-41, X-44)."""
 
+from functools import reduce
+
 from contracts.event import Event
 from contracts.sessions import EnergyDelivered, EnergyUnattributed, ReadingsTaken, SessionRenamed
-from contracts.stations import MetersRead, Reading
-from services.sessions import clocks, ghosts, ledger, meter
+from contracts.stations import MetersRead
+from services.sessions import adopted, ghosts, ledger, meter, silence
+from services.sessions.fold import evolve
 from services.sessions.heard import Heard
 from services.sessions.ledger import Move, Place
 from services.sessions.meter import limit_wh
-from services.sessions.samples import digest, normalised, registers
-from services.sessions.starts import place_of
+from services.sessions.samples import Readings, digest, newest, normalised, registers
+from services.sessions.signed import signed
+from services.sessions.starts import place_of, told_by
 from services.sessions.state import Begun, Charging, Ended, Station
 
 Read = Heard[MetersRead]
-Readings = tuple[Reading, ...]
 
 
 def read(state: Station, heard: Read) -> list[Event]:
     """Return the readings, normalised, and the energy they show; what has been said before is not taken twice (X-41)."""
-    heard = clocks.corrected(heard)
     said = heard.event
     readings = normalised(said.readings)
     if not readings or digest(said.evse, said.connector, said.transaction, readings) in state.frames:
         return []
+    heard, clock = told_by(state, heard, newest(readings))
+    return [*_taken(state, heard, readings), *clock]
+
+
+def _taken(state: Station, heard: Read, readings: Readings) -> list[Event]:
+    said, begun = heard.event, adopted.read(state, heard, readings)
+    state = reduce(evolve, begun, state)
     session = _metering(state, said, readings)
     taken = ReadingsTaken(
         at=said.at,
@@ -33,12 +42,15 @@ def read(state: Station, heard: Read) -> list[Event]:
         session=None if session is None else session.id,
         transaction=said.transaction,
         readings=readings,
+        heard_at=heard.heard_at,
     )
+    said_for_ever = [taken, *signed(taken)]
     if not isinstance(session, Charging):
-        return [taken, *_outside(state, heard, session, readings)]
+        return [*said_for_ever, *_outside(state, heard, session, readings)]
     delivered = _delivered(state, session, said, readings)
     lives = ghosts.read(state, session, heard.heard_at, rose=bool(delivered))
-    return [taken, *_renamed(session, said), *delivered, *lives]
+    watched = silence.read(state, session, heard.heard_at)
+    return [*begun, *said_for_ever, *_renamed(session, said), *delivered, *lives, *watched]
 
 
 def _metering(state: Station, said: MetersRead, readings: Readings) -> Begun | None:

@@ -41,6 +41,9 @@ LONGEST = 64
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+Readings = tuple[Reading, ...]
+
+
 class Register(NamedTuple):
     """What the energy register showed at a moment. `begin`: what it had shown at the start of the transaction."""
 
@@ -156,6 +159,11 @@ def _rank(sample: Sample) -> tuple[bool, int]:
 def digest(evse: int, connector: int, transaction: TransactionId | None, readings: Sequence[Reading]) -> bytes:
     """Return 8 bytes that tell a `MetersRead` from any other, and not from its own repetition."""
     return blake2b(msgspec.json.encode((evse, connector, transaction, readings)), digest_size=8).digest()
+
+
+def newest(readings: Sequence[Reading]) -> Instant:
+    """Return when the newest of some readings was taken."""
+    return max(reading.at for reading in readings)
 
 
 def unheard(

@@ -2,14 +2,16 @@
 
 from datetime import timedelta
 from functools import reduce
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from contracts.authorizations import TokenInfo
-from contracts.event import Event, Instant, SessionId, TransactionId, derived_id
+from contracts.event import Event, Instant, OfStation, SessionId, TransactionId, derived_id
 from contracts.sessions import (
     Account,
     AnswerOwed,
+    ClockEstimated,
     SessionEnded,
     SessionPresumedEnded,
     SessionStarted,
@@ -26,6 +28,7 @@ from services.sessions.past import Past
 from services.sessions.state import OPEN, Begun, Charging, Owed, Quarantined, Station
 
 Start = Heard[TransactionStarted]
+E = TypeVar("E", bound=OfStation)
 
 RETRY = timedelta(minutes=10)
 """How long a station may repeat a start under another time (Q-105)."""
@@ -40,14 +43,32 @@ def start(state: Station, heard: Start) -> list[Event]:
     """Return what a start causes, and what was decided about it before it was heard."""
     if state.reported(heard.id) is not None:
         return []
-    heard = clocks.corrected(heard)
+    heard, clock = told_by(state, heard, heard.event.at)
     said_before = _said_before(state, heard)
-    events = (
-        _began(state, heard) if said_before is None else _repeated(state, heard, said_before[0], differs=said_before[1])
-    )
+    if said_before is None:
+        events = [*clock, *_began(state, heard)]
+    else:
+        events = _repeated(state, heard, said_before[0], differs=said_before[1])
     for decision in state.early_for(heard.id):
         events += decided(reduce(evolve, events, state), decision, heard.event)
     return events
+
+
+def told_by(state: Station, heard: Heard[E], said_at: Instant) -> tuple[Heard[E], list[Event]]:
+    """Return what was heard with the time that it must have happened at, and what that shows of the station's clock.
+
+    `said_at` is the newest moment that it tells of. A time that the gateway put there says nothing of a clock.
+    """
+    if heard.heard_at is None or getattr(heard.event, "at_is_ours", False):
+        return heard, []
+    found = clocks.news(state.lags, state.behind_s, clocks.lag(heard.heard_at, said_at))
+    right = clocks.corrected(heard, state.behind_s if found is None else found)
+    if found is None:
+        return right, []
+    said = heard.event
+    return right, [
+        ClockEstimated(at=heard.heard_at, tenant=said.tenant, station=said.station, behind_s=found),
+    ]
 
 
 def _said_before(state: Station, heard: Start) -> tuple[Past, bool] | None:
@@ -169,7 +190,7 @@ def _started(state: Station, heard: Start, session: SessionId, name: Transaction
         offline=heard.offline,
         flags=(
             *(["meter_start_missing"] if meter_wh is None else []),
-            *(["clock_suspect"] if heard.said_at is not None else []),
+            *clock_flags(heard),
             *flags,
         ),
         heard_at=heard.heard_at,
@@ -177,6 +198,12 @@ def _started(state: Station, heard: Start, session: SessionId, name: Transaction
         max_w=heard.max_w,
         account=ledger.begun(line, place, said.at, meter_wh),
     )
+
+
+def clock_flags(heard: Heard[Any]) -> list[str]:
+    if heard.said_at is None:
+        return []
+    return ["clock_behind" if heard.behind else "clock_suspect"]
 
 
 def _stop_heard_before(state: Station, heard: Start) -> Quarantined | None:

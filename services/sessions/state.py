@@ -39,6 +39,8 @@ SILENCE = timedelta(days=7)
 """A session of which nothing has been heard for so long is presumed to be over."""
 REPAIRS = 16
 """The latest repairs, so that one asked for again is not done twice."""
+STRANGERS = 8
+"""Transactions that nobody began here, of which a meter was read."""
 LINES = 40
 """Connectors whose register is followed for the energy ledger."""
 
@@ -86,6 +88,10 @@ class Charging(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """How many samples had been marked when it started; None: not all of its own have been."""
     lively: bool = False
     """Something has been heard of it since it was looked at."""
+    meter_until: Instant | None = None
+    """When its meter is looked at: is it still read?"""
+    metered: bool = False
+    """It has been read since it was looked at."""
 
     @property
     def accepted(self) -> bool:
@@ -94,6 +100,14 @@ class Charging(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
 
 class Presumed(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """It must be over, but nobody has said so."""
+
+
+class Guess(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be known of a stop that was taken for a session's, should it turn out to be another's (X-23)."""
+
+    report: str
+    reason: str
+    token: TokenId | None = None
 
 
 class Ended(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -105,6 +119,8 @@ class Ended(Begun, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     stop_said_at: Instant | None = None
     stop_name: TransactionId = TransactionId("")
     """What a stop that did not name it called it."""
+    guess: Guess | None = None
+    """That stop, until one that names the session shows that it was none of its own."""
 
     @property
     def said(self) -> Instant:
@@ -151,6 +167,17 @@ Closed = Presumed | Ended | Discarded | Quarantined | Settled
 Session = Charging | Closed
 
 
+class Stranger(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A transaction that nobody began here, by the first that was heard of its meter (X-22)."""
+
+    report: str
+    transaction: TransactionId
+    evse: int
+    connector: int
+    at: Instant
+    wh: int
+
+
 class Owed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer that a station waits for."""
 
@@ -191,6 +218,11 @@ class Station(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     marks: bytes = b""
     marked: int = 0
     """How many samples have been marked ever."""
+    strangers: tuple[Stranger, ...] = ()
+    lags: tuple[tuple[int, int], ...] = ()
+    """How long after the station's times we have heard of things lately (`clocks.Lag`)."""
+    behind_s: int = 0
+    """By how much its clock is known to be behind ours."""
     repairs: tuple[tuple[RepairId, str], ...] = ()
     """Each with its fingerprint."""
 
@@ -215,6 +247,9 @@ class Station(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     def reported(self, report: str) -> SessionId | None:
         """Return the session that a start or stop was about."""
         return next((session for id, session in self.reports if id == report), None)
+
+    def stranger(self, transaction: TransactionId | None) -> Stranger | None:
+        return next((stranger for stranger in self.strangers if stranger.transaction == transaction), None)
 
     def early_for(self, report: str) -> list[Early]:
         """Return what was decided early about a report; what the station has been told already comes first."""

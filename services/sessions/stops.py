@@ -1,9 +1,10 @@
 """What a stop causes: the end of a session, or quarantine, and never nothing (X-11, X-12, X-33, X-45)."""
 
+from datetime import timedelta
 from functools import reduce
 from typing import Literal, NamedTuple, TypeVar
 
-from contracts.event import Event, Instant, SessionId, TokenId, TransactionId
+from contracts.event import Event, Instant, SessionId, TokenId, TransactionId, derived_id
 from contracts.sessions import (
     Account,
     AnswerOwed,
@@ -13,15 +14,16 @@ from contracts.sessions import (
     SessionQuarantined,
     StopRepeated,
 )
-from contracts.stations import Reading, TransactionEnded
-from services.sessions import clocks, ledger, meter, past
+from contracts.stations import TransactionEnded
+from services.sessions import adopted, clocks, ledger, meter, past
 from services.sessions.decisions import charging_over, decided
 from services.sessions.fold import evolve
 from services.sessions.heard import Heard, can_wait
 from services.sessions.ledger import Move, Place
 from services.sessions.meter import Energy, Meter, known
-from services.sessions.samples import marks, normalised, unheard
-from services.sessions.starts import place_of, session_of
+from services.sessions.samples import Readings, marks, normalised, unheard
+from services.sessions.signed import signed
+from services.sessions.starts import clock_flags, place_of, session_of
 from services.sessions.state import (
     LONGEST_TRANSACTION,
     MARKS,
@@ -39,7 +41,6 @@ from services.sessions.state import (
 )
 
 Stop = Heard[TransactionEnded]
-Readings = tuple[Reading, ...]
 E = TypeVar("E", SessionEnded, SessionCorrected)
 
 REASONS = {
@@ -74,13 +75,22 @@ def stop(state: Station, heard: Stop) -> list[Event]:
     """Return what a stop causes, and what was decided about its token before it was heard."""
     if state.reported(heard.id) is not None:
         return []
-    heard = clocks.corrected(heard)
-    match = matching(state, heard)
+    heard = clocks.corrected(heard, state.behind_s)
+    begun = _begun_before(state, heard)
+    now = reduce(evolve, begun, state)
+    match = matching(now, heard)
     session = session_of(heard.id) if isinstance(match, Unmatched) else match.id
-    events = [*_effect(state, match, heard), *_owed(heard, session)]
+    events = [*begun, *_effect(now, match, heard), *_owed(heard, session)]
     for decision in state.early_for(heard.id):
         events += decided(reduce(evolve, events, state), decision, heard.event)
     return events
+
+
+def _begun_before(state: Station, heard: Stop) -> list[Event]:
+    """Return that what a stop ends had begun, if nobody knew it but by its meter (X-22)."""
+    said_before = any(_says_again(each, heard) or _says_again_by_name(each, heard) for each in state.closed)
+    stranger = None if said_before else adopted.stopped(state, heard)
+    return [] if stranger is None else [adopted.begun(state, heard, stranger)]
 
 
 def matching(state: Station, heard: Stop) -> Session | Forgotten | Unmatched:
@@ -99,11 +109,24 @@ def matching(state: Station, heard: Stop) -> Session | Forgotten | Unmatched:
 
 
 def _named(state: Station, heard: Stop) -> Session | None:
-    """Return the session of that name; of two, the one that this very stop has ended."""
+    """Return the session of that name; of two, the one that this very stop has ended, or that it is in quarantine as.
+
+    A stop may have been heard under an id that only later was given to another session.
+    """
     name = heard.event.transaction
-    ended = (each for each in state.closed if isinstance(each, Ended) and _same(each, heard))
-    again = next((each for each in ended if each.is_called(name) or each.stop_name == name), None)
+    again = next((each for each in state.closed if _says_again_by_name(each, heard)), None)
     return (again if is_name(name) else None) or state.called(name)
+
+
+def _says_again_by_name(session: Closed, heard: Stop) -> bool:
+    name = heard.event.transaction
+    match session:
+        case Ended():
+            return (session.is_called(name) or session.stop_name == name) and _same(session, heard)
+        case Quarantined() | Settled():
+            return session.transaction == name and _same(session, heard)
+        case Presumed() | Discarded():
+            return False
 
 
 def _says_again(session: Closed, heard: Stop) -> bool:
@@ -138,7 +161,7 @@ def _effect(state: Station, match: Session | Forgotten | Unmatched, heard: Stop)
         case Presumed():
             return [*_taken(state, match, heard), _corrected(state, match, heard)]
         case Ended(guessed=True) if match.is_called(heard.event.transaction) and not _same(match, heard):
-            return [*_taken(state, match, heard), _corrected(state, match, heard)]
+            return [*_taken(state, match, heard), _corrected(state, match, heard), *_given_back(state, match)]
         case Settled():
             return [_repeated(Forgotten(match.session), heard)]
         case Ended() | Quarantined() | Discarded() | Forgotten():
@@ -175,7 +198,7 @@ def _readings(heard: Stop, session: SessionId, readings: Readings, evse: int, co
         transaction=said.transaction,
         readings=readings,
     )
-    return [taken]
+    return [taken, *signed(taken)]
 
 
 class End(NamedTuple):
@@ -191,6 +214,8 @@ class End(NamedTuple):
     masked_uid: str
     meter_wh: int | None
     flags: tuple[str, ...]
+    behind: timedelta = timedelta(0)
+    """By how much `at` has been corrected for a clock that is behind."""
 
 
 def _ended(state: Station, session: Begun, heard: Stop) -> SessionEnded:
@@ -211,7 +236,7 @@ def _end_of(session: Begun, heard: Stop) -> End:
         at, said_at = heard.heard_at, said_at or said.at
     flags = [
         *(["ended_before_start"] if before else []),
-        *(["clock_suspect"] if said_at is not None else []),
+        *(clock_flags(heard) or (["clock_suspect"] if said_at is not None else [])),
         *(["matched"] if not session.is_called(said.transaction) else []),
     ]
     return End(
@@ -225,12 +250,13 @@ def _end_of(session: Begun, heard: Stop) -> End:
         masked_uid=said.masked_uid,
         meter_wh=known(said.meter_wh),
         flags=tuple(flags),
+        behind=heard.behind,
     )
 
 
 def over(state: Station, session: Begun, end: End, kind: type[E]) -> E:
     """Return the event that a session has ended, with its energy and what that moves in the ledger."""
-    times = session.started_at, session.said_at, end.at, end.said_at
+    times = session.started_at, _began_said(session, end), end.at, end.said_at
     energy = meter.ended(session, end.meter_wh, clocks.lasted(*times))
     return kind(
         at=end.at,
@@ -251,6 +277,13 @@ def over(state: Station, session: Begun, end: End, kind: type[E]) -> E:
         energy_source=energy.source,
         account=_account(state, session, energy),
     )
+
+
+def _began_said(session: Begun, end: End) -> Instant | None:
+    """Return when a session began by the clock that has stamped its end, where that cannot be right."""
+    if session.said_at is None and end.behind and clocks.same(session.heard_at, session.started_at, end.behind):
+        return session.started_at
+    return session.said_at
 
 
 def _flags(session: Begun, end: End, energy: Energy) -> tuple[str, ...]:
@@ -319,6 +352,29 @@ def _quarantined(state: Station, unmatched: Unmatched, heard: Stop) -> list[Even
         account=account,
     )
     return [*_readings(heard, id, normalised(said.readings), 0, 0), quarantined]
+
+
+def _given_back(state: Station, session: Ended) -> list[Event]:
+    """Return that the stop which had been taken for the session's is nobody's after all (X-23).
+
+    What it showed of energy the correction takes back; its start may be heard yet. It gets an id of its own, as the session
+    may have that of the stop.
+    """
+    if session.guess is None:
+        return []
+    quarantined = SessionQuarantined(
+        at=session.stopped_at,
+        tenant=state.tenant,
+        station=state.station,
+        session=SessionId(derived_id(session.id, "sessions", "given back")),
+        report=session.guess.report,
+        transaction=session.stop_name,
+        reason=session.guess.reason,
+        meter_wh=session.stop_wh,
+        token=session.guess.token,
+        said_at=session.stop_said_at,
+    )
+    return [quarantined]
 
 
 def _evidence(state: Station, heard: Stop) -> tuple[int | None, Account | None]:

@@ -1,6 +1,6 @@
 """What sessions reads, by which rules, and what it writes."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -31,11 +31,8 @@ from contracts.topics import (
     SITES,
     STATIONS,
 )
-from services.sessions import domain, ghosts, past, state
+from services.sessions import clocks, domain, past, state
 from services.sessions.heard import Heard
-
-LATE = timedelta(seconds=120)
-"""What is recorded later than this after it happened was kept while the station was offline (X-40)."""
 
 
 def build(_: Settings) -> Stream:
@@ -51,6 +48,7 @@ def build(_: Settings) -> Stream:
         regard=regard,
         apart={"closed": state.blocks, "reports": None, "past": past.blocks},
         deadline=deadline,
+        unhurried=(TransactionStarted, TransactionEnded),
         hears=(
             TransactionStarted,
             MetersRead,
@@ -66,7 +64,7 @@ def build(_: Settings) -> Stream:
 
 def deadline(known: state.Station, _: Copies) -> datetime | None:
     """Return when a session of the station wants to be looked at."""
-    return ghosts.deadline(known)
+    return domain.deadline(known)
 
 
 def regard(message: Message[Any], copies: Copies) -> Heard[Any]:
@@ -75,7 +73,7 @@ def regard(message: Message[Any], copies: Copies) -> Heard[Any]:
     heard: Heard[Any] = Heard(event, message.id, heard_at=message.recorded_at)
     if not isinstance(event, TransactionStarted | TransactionEnded | MetersRead | SessionRepairRequested):
         return heard
-    late = isinstance(event, TransactionStarted) and message.recorded_at - event.at > LATE
+    late = isinstance(event, TransactionStarted) and message.recorded_at - event.at > clocks.LATE
     return _placed(replace(heard, offline=late), event, copies)
 
 

@@ -1,6 +1,8 @@
 """Replay of the tables: the log read into an empty database, and every row compared."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy import Table, select
@@ -9,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from chassis import replay, sql
 from chassis.replay import Verdict
 from chassis.settings import Settings
-from contracts import tables
+from contracts import shown, tables
 from services.views import worker
 from services.views.rows import Row
 from services.views.store import Partition
@@ -48,7 +50,15 @@ async def _reached(connection: AsyncConnection) -> dict[Partition, int]:
 async def _rows(connection: AsyncConnection, table: Table) -> Rows:
     keys = [column.name for column in table.primary_key.columns]
     found = await connection.execute(select(table))
-    return {tuple(row[key] for key in keys): dict(row) for row in found.mappings()}
+    return {tuple(row[key] for key in keys): _seen(row) for row in found.mappings()}
+
+
+def _seen(row: Mapping[Any, Any]) -> Row:
+    """Return the row as whoever asks sees it: of what a release wrote that keeps nothing shown, that is worked out."""
+    seen = dict(row)
+    if "shown_revision" in seen and seen["shown_revision"] != seen["revision"]:
+        return seen | {"shown": shown.session(seen), "shown_revision": seen["revision"]}
+    return seen
 
 
 async def _build(settings: Settings, fresh: AsyncEngine, reached: dict[Partition, int]) -> None:

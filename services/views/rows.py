@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from contracts import tables
+from contracts import money_tables, shown, tables
 from contracts.alerts import AlertCleared, AlertEvent, AlertRaised
 from contracts.authorizations import AuthorizationEvent, TokenDecided, UnknownTokenSeen
 from contracts.bills import (
@@ -19,10 +18,16 @@ from contracts.bills import (
     CdrCredited,
     CdrHeld,
     CdrIssued,
+    CdrWaived,
     ChargedFree,
     CostUpdated,
-    Priced,
+    DisplayRenamed,
+    LateUsageHeard,
+    ReRatingSkipped,
+    ReviewRefused,
     SessionMeasured,
+    SessionRecalled,
+    SignedValueJudged,
     TariffBound,
     TariffMissing,
 )
@@ -40,12 +45,17 @@ from contracts.operations import (
     InventoryReported,
     OfCommand,
     OperationsEvent,
+    ShowFinalCost,
+    ShowPrice,
+    ShowRunningCost,
     StartCharge,
     StationConnected,
     StationDisconnected,
     StationRecovered,
     StopCharge,
+    TransferData,
 )
+from contracts.ratings import OfRating, RatingEvent
 from contracts.reference import AccessKey, Connector, Evse, Site, Station, TariffAssignment, TariffVersion, Token
 from contracts.requests import ChangeAccepted, ChangeRefused, DirectoryEvent
 from contracts.sessions import (
@@ -66,12 +76,15 @@ from contracts.sessions import (
     SessionRepaired,
     SessionStarted,
     SessionSuspected,
+    SignedValueTaken,
     StartRepeated,
     StopAuthorized,
     StopRepeated,
 )
 from contracts.tables import AnyTable
-from contracts.topics import ACCESS, REGISTRY, SITES, TARIFFS, TOKENS, Topic
+from contracts.topics import ACCESS, ACCOUNTS, REGISTRY, SITES, TARIFFS, TOKENS, Topic
+from services.views import bill_rows, rating_rows
+from services.views.bill_rows import plain
 
 SessionStep = (
     SessionStarted
@@ -103,6 +116,7 @@ Said = (
     SessionEvent
     | OperationsEvent
     | BillEvent
+    | RatingEvent
     | AlertEvent
     | AuthorizationEvent
     | DirectoryEvent
@@ -165,7 +179,7 @@ class Step(NamedTuple):
 
     table: AnyTable
     key: Key
-    event: SessionStep | CommandStep
+    event: SessionStep | CommandStep | RatingEvent
     mark: Mark
 
 
@@ -190,16 +204,30 @@ BLANK: dict[str, Row] = {
         )
     )
     | {"declared": False},
-    "evses": {"declared": False, "code": None},
+    "evses": {"declared": False, "code": None, "meter_public_key": None},
     "connectors": {"declared": False, "type": None, "max_w": None},
 }
 """The columns that the directory fills, and what they hold where it knows nothing."""
+THINGS: dict[str, AnyTable] = {
+    SITES.name: tables.sites,
+    TOKENS.name: tables.tokens,
+    ACCESS.name: tables.access_keys,
+    ACCOUNTS.name: money_tables.accounts,
+}
+"""Whose rows are there as long as the directory knows the thing."""
 
 
 def operations(event: Said, mark: Mark) -> Iterator[Operation]:
     """Yield what becomes of rows by `event`."""
     match event:
-        case AnswerOwed() | DecisionHeardEarly() | TokenDecided() | BootAskedFor() | EnergyUnattributed():
+        case (
+            AnswerOwed()
+            | DecisionHeardEarly()
+            | TokenDecided()
+            | BootAskedFor()
+            | EnergyUnattributed()
+            | SignedValueTaken()
+        ):
             return
         case (
             TariffBound()
@@ -211,11 +239,20 @@ def operations(event: Said, mark: Mark) -> Iterator[Operation]:
             | CdrIssued()
             | CdrCredited()
             | CdrConfirmed()
+            | CdrWaived()
+            | ReviewRefused()
+            | ReRatingSkipped()
+            | SessionRecalled()
+            | LateUsageHeard()
+            | SignedValueJudged()
+            | DisplayRenamed()
             | BillDiscarded()
         ):
             yield from _billed(event, mark)
         case AlertRaised() | AlertCleared():
             yield put(tables.alerts, _alert(event))
+        case OfRating():
+            yield Step(tables.re_ratings, (event.tenant, event.job), event, mark)
         case RepairRefused():
             yield put(tables.repairs, _refused(event, mark), unless="there")
         case SessionRepaired():
@@ -256,9 +293,12 @@ def forgotten(topic: Topic[Any], tenant: str, id: str) -> Iterator[Operation]:
     elif topic is TARIFFS:
         yield Gone(tables.tariff_assignments, (tenant, id.removeprefix("assignment/")))
     else:
-        yield Gone(
-            {SITES.name: tables.sites, TOKENS.name: tables.tokens, ACCESS.name: tables.access_keys}[topic.name], key
-        )
+        yield Gone(THINGS[topic.name], key)
+
+
+def finished(row: Row) -> Row:
+    """Return a session after the last of its steps, with what is shown of it: that is dear, and only the last counts."""
+    return row | {"shown": shown.session(row), "shown_revision": row["revision"]}
 
 
 def stepped(row: Row | None, step: Step) -> Row:
@@ -266,6 +306,8 @@ def stepped(row: Row | None, step: Step) -> Row:
     match step.event:
         case OfCommand():
             return _command(row, step.event, step.mark)
+        case OfRating():
+            return rating_rows.re_rating(row, step.event, step.mark.updated_at)
         case _:
             return _session(row, step.event, step.mark)
 
@@ -309,6 +351,7 @@ def _site(site: Site) -> Row:
         "address": site.address,
         "latitude": site.latitude,
         "longitude": site.longitude,
+        "without_tariff": site.without_tariff,
     }
 
 
@@ -345,7 +388,11 @@ def _declared(station: Station) -> Row:
 
 def _evse(station: Key, evse: Evse) -> Row:
     tenant, id = station
-    return {"tenant": tenant, "station": id, "id": evse.id, "declared": True, "code": evse.code}
+    return {"tenant": tenant, "station": id, "id": evse.id, "declared": True} | _metered(evse)
+
+
+def _metered(evse: Evse) -> Row:
+    return {"code": evse.code, "meter_public_key": evse.meter_public_key}
 
 
 def _connector(station: Key, evse: Evse, connector: Connector) -> Row:
@@ -375,6 +422,7 @@ def _token(token: Token) -> Row:
         "token_group": token.group,
         "concurrent": token.concurrent,
         "label": token.label,
+        "account": token.account,
     }
 
 
@@ -410,11 +458,6 @@ def _assignment(assignment: TariffAssignment) -> Row:
         "changed_at": assignment.at,
         "tariff": assignment.tariff,
     }
-
-
-def plain(struct: msgspec.Struct) -> Any:
-    """Return a struct as JSON has it; decimal numbers stay text."""
-    return msgspec.json.decode(msgspec.json.encode(struct))
 
 
 def _change(change: ChangeAccepted | ChangeRefused, mark: Mark) -> Put:
@@ -511,94 +554,20 @@ def _status(event: ConnectorStatusChanged) -> Iterator[Put]:
 
 
 def _billed(event: BillEvent, mark: Mark) -> Iterator[Put]:
-    """Yield what a session costs now, and the documents that say so."""
-    yield put(
-        tables.costs, {"tenant": event.tenant, "session": event.session, "station": event.station} | _cost(event, mark)
-    )
+    """Yield what a session costs now, the documents that say so, and what was decided of it."""
+    if (cost := bill_rows.cost(event, mark.updated_at)) is not None:
+        yield put(tables.costs, cost)
+    if (decision := bill_rows.decision(event)) is not None:
+        yield put(tables.cdr_reviews, decision, unless="there")
     match event:
         case CdrIssued():
-            yield put(tables.cdrs, _cdr(event))
+            yield put(tables.cdrs, bill_rows.cdr(event))
         case CdrCredited():
-            yield put(tables.cdrs, _credit(event))
+            yield put(tables.cdrs, bill_rows.credit(event))
             credited = {"tenant": event.tenant, "id": event.credits, "credited_by": event.cdr}
             yield put(tables.cdrs, credited, unless="missing")
         case _:
             pass
-
-
-def _cost(event: BillEvent, mark: Mark) -> Row:
-    now: Row = {"updated_at": mark.updated_at}
-    match event:
-        case TariffMissing():
-            return now | {"state": "no_tariff"}
-        case ChargedFree():
-            return now | {"state": "free", "assignment": event.assignment}
-        case TariffBound():
-            bound = {"tariff": event.tariff.id, "tariff_version": event.tariff_version, "assignment": event.assignment}
-            return now | bound | {"state": "running", "currency": event.tariff.currency}
-        case CostUpdated():
-            return now | _totals(event) | {"state": "running", "currency": event.currency, "energy_wh": event.energy_wh}
-        case SessionMeasured():
-            return now | {"state": "measured", "due": event.due}
-        case CdrHeld():
-            return (
-                now
-                | _totals(event.priced)
-                | {"state": "held", "held_because": list(event.why), "priced": plain(event.priced)}
-            )
-        case CdrIssued():
-            billed = {"state": "billed", "cdr": event.cdr, "priced": plain(event.priced), "held_because": None}
-            return (
-                now
-                | _totals(event.priced)
-                | billed
-                | {"energy_wh": event.priced.energy_wh, "currency": event.priced.currency}
-            )
-        case BillDiscarded():
-            return now | {"state": "discarded", "total_excl": None, "total_incl": None, "cdr": None, "priced": None}
-        case CdrConfirmed() | CdrCredited():  # pragma: no branch
-            return now | {"state": "billed"}
-
-
-def _totals(event: CostUpdated | CdrCredited | Priced) -> Row:
-    return {"total_excl": _amount(event.total_excl), "total_incl": _amount(event.total_incl)}
-
-
-def _amount(value: Decimal | None) -> str | None:
-    return None if value is None else f"{value:f}"
-
-
-def _cdr(event: CdrIssued) -> Row:
-    return (
-        _document(event, event.cdr, "CDR")
-        | _totals(event.priced)
-        | {
-            "site": event.site,
-            "token": event.token,
-            "number": event.number,
-            "tariff": event.tariff,
-            "tariff_version": event.tariff_version,
-            "started_at": event.started_at,
-            "ended_at": event.ended_at,
-            "currency": event.priced.currency,
-            "energy_wh": event.priced.energy_wh,
-            "corrects": event.corrects,
-            "priced": plain(event.priced),
-        }
-    )
-
-
-def _credit(event: CdrCredited) -> Row:
-    return (
-        _document(event, event.cdr, "CREDIT_CDR")
-        | _totals(event)
-        | {"currency": event.currency, "credits": event.credits}
-    )
-
-
-def _document(event: CdrIssued | CdrCredited, id: str, kind: str) -> Row:
-    about = {"tenant": event.tenant, "id": id, "kind": kind, "session": event.session, "station": event.station}
-    return about | {"issued_at": event.at}
 
 
 # ---- alerts --------------------------------------------------------------------------------------------------------
@@ -855,9 +824,9 @@ def _asked(event: CommandStep) -> Row:
         "expires_at": event.expires_at,
     }
     match event.task:
-        case StopCharge():
+        case StopCharge() | ShowRunningCost() | ShowFinalCost():
             return row | {"session": event.task.session, "transaction_id": event.task.transaction}
-        case StartCharge():
+        case StartCharge() | TransferData() | ShowPrice():
             return row
 
 

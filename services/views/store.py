@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, and_, bindparam, delete, select, text, tuple_, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Delete, Executable, Select, Update
 
 from contracts import tables
@@ -33,25 +32,21 @@ class Position:
 # ---- positions -----------------------------------------------------------------------------------------------------
 
 
-async def declare(connection: AsyncConnection, partitions: Iterable[Partition]) -> None:
+def declare(connection: Connection, partitions: Iterable[Partition]) -> None:
     """Let every partition have a position: 0 at first."""
     rows = [{"topic": topic, "partition": partition, "next": 0} for topic, partition in sorted(partitions)]
     if rows:
-        await connection.execute(
-            _put(connection.dialect.name, positions, ("topic", "partition", "next"), "there"), rows
-        )
+        connection.execute(_put(connection.dialect.name, positions, ("topic", "partition", "next"), "there"), rows)
 
 
-async def look(
-    connection: AsyncConnection, partitions: Collection[Partition], *, lock: bool = False
-) -> dict[Partition, Position]:
+def look(connection: Connection, partitions: Collection[Partition], *, lock: bool = False) -> dict[Partition, Position]:
     """Return the positions of `partitions`. `lock`: nobody else moves them until the transaction ends."""
     if not partitions:
         return {}
     wanted = select(positions).where(tuple_(positions.c.topic, positions.c.partition).in_(sorted(partitions)))
     if lock:  # always in the same order, so that two never wait for each other; SQLite has one writer anyway
         wanted = wanted.order_by(positions.c.topic, positions.c.partition).with_for_update()
-    found = await connection.execute(wanted)
+    found = connection.execute(wanted)
     return {(row.topic, row.partition): Position(row.next, row.newest) for row in found}
 
 
@@ -60,29 +55,29 @@ _MOVE: Update = update(positions).where(
 )
 
 
-async def move(connection: AsyncConnection, reached: dict[Partition, Position]) -> None:
+def move(connection: Connection, reached: dict[Partition, Position]) -> None:
     """Set positions that are locked."""
     rows = [
         {"of_topic": topic, "of_partition": partition, "next": position.next, "newest": position.newest}
         for (topic, partition), position in sorted(reached.items())
     ]
-    await connection.execute(_MOVE, rows)
+    connection.execute(_MOVE, rows)
 
 
-async def empty(connection: AsyncConnection) -> None:
+def empty(connection: Connection) -> None:
     """Forget all rows and positions. Whoever is taking records in notices by the positions."""
     if connection.dialect.name == "postgresql":
         names = ", ".join(tables.metadata.tables)
-        await connection.execute(text(f"TRUNCATE {names}"))
+        connection.execute(text(f"TRUNCATE {names}"))
         return
     for table in tables.metadata.tables.values():
-        await connection.execute(delete(table))
+        connection.execute(delete(table))
 
 
 # ---- rows ----------------------------------------------------------------------------------------------------------
 
 
-async def load(connection: AsyncConnection, table: Table, keys: Iterable[Key]) -> dict[Key, Row]:
+def load(connection: Connection, table: Table, keys: Iterable[Key]) -> dict[Key, Row]:
     """Return those rows that are there. `keys`: tenant and id."""
     found: dict[Key, Row] = {}
     by_tenant: dict[str, list[Any]] = {}
@@ -90,7 +85,7 @@ async def load(connection: AsyncConnection, table: Table, keys: Iterable[Key]) -
         by_tenant.setdefault(tenant, []).append(id)
     for tenant, ids in by_tenant.items():
         for start in range(0, len(ids), _AT_ONCE):
-            rows = await connection.execute(_some(table), {"tenant": tenant, "ids": ids[start : start + _AT_ONCE]})
+            rows = connection.execute(_some(table), {"tenant": tenant, "ids": ids[start : start + _AT_ONCE]})
             found |= {(tenant, row["id"]): dict(row) for row in rows.mappings()}
     return found
 
@@ -100,22 +95,20 @@ def _some(table: Table) -> Select[Any]:
     return select(table).where(table.c.tenant == bindparam("tenant"), table.c.id.in_(bindparam("ids", expanding=True)))
 
 
-async def write(connection: AsyncConnection, batch: Changes) -> None:
+def write(connection: Connection, batch: Changes) -> None:
     """Do all that becomes of rows. Keys go in order, so that two writers never wait for each other."""
     for table, keys in batch.gone.items():
-        await connection.execute(_delete(table), [_named(table, key) for key in sorted(keys)])
+        connection.execute(_delete(table), [_named(table, key) for key in sorted(keys)])
     for table, keys in batch.undeclared.items():
-        await connection.execute(_undeclare(table), [_named(table, key) for key in sorted(keys)])
+        connection.execute(_undeclare(table), [_named(table, key) for key in sorted(keys)])
     for table in tables.metadata.tables.values():  # a fixed order too
         for (columns, unless), puts in _alike(batch.puts.get(table, {})).items():
             if unless == "missing":
-                await connection.execute(_update(table), [_named(table, key) | row for key, row in puts])
+                connection.execute(_update(table), [_named(table, key) | row for key, row in puts])
             else:
-                await connection.execute(
-                    _put(connection.dialect.name, table, columns, unless), [row for _, row in puts]
-                )
+                connection.execute(_put(connection.dialect.name, table, columns, unless), [row for _, row in puts])
     for table, keys in batch.undeclared.items():
-        await connection.execute(_sweep(table), [_named(table, key) for key in sorted(keys)])
+        connection.execute(_sweep(table), [_named(table, key) for key in sorted(keys)])
 
 
 def _alike(puts: dict[Key, dict[Key, Put]]) -> dict[tuple[tuple[str, ...], Unless], list[tuple[Key, Row]]]:
@@ -189,10 +182,10 @@ def _put(dialect: str, table: Table, columns: tuple[str, ...], unless: Unless) -
 # ---- bounds --------------------------------------------------------------------------------------------------------
 
 
-async def forget_unknown_tokens(connection: AsyncConnection, tenants: Iterable[str], kept: int) -> None:
+def forget_unknown_tokens(connection: Connection, tenants: Iterable[str], kept: int) -> None:
     """Keep the `kept` newest of each tenant."""
     rows = [{"of_tenant": tenant, "beyond": kept - 1} for tenant in sorted(tenants)]
-    await connection.execute(_forget_unknown(), rows)
+    connection.execute(_forget_unknown(), rows)
 
 
 @lru_cache
@@ -210,9 +203,9 @@ def _forget_unknown() -> Delete:
     )
 
 
-async def forget_changes(connection: AsyncConnection, newest: dict[int, datetime], kept: timedelta) -> None:
+def forget_changes(connection: Connection, newest: dict[int, datetime], kept: timedelta) -> None:
     """Keep what is at most so much older than the newest of its partition."""
-    await connection.execute(
+    connection.execute(
         _FORGET_CHANGES, [{"of_part": part, "before": moment - kept} for part, moment in sorted(newest.items())]
     )
 

@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import clock, kafka, metrics, sql
 from chassis.kafka import Batches, Chunk, Record
 from chassis.logs import log
-from chassis.progress import PROGRESS
+from chassis.patience import Interrupted, Patience
 from chassis.service import Service
 from chassis.settings import Settings
 from contracts import tables
@@ -27,17 +27,33 @@ from contracts.topics import (
     BILLS,
     DIRECTORY,
     OPERATIONS,
+    RATINGS,
     REGISTRY,
     SESSIONS,
     SITES,
     TARIFFS,
     TOKENS,
 )
-from services.views import rows, store
+from services.views import invoice_rows, ledger_rows, rows, store
 from services.views.rows import Changes, Key, Mark, Operation, Row, Step, Unfit
 from services.views.store import Partition, Position
 
-TOPICS = (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS, AUTHORIZATIONS, SESSIONS, OPERATIONS, BILLS, ALERTS)
+TOPICS = (
+    DIRECTORY,
+    SITES,
+    REGISTRY,
+    TOKENS,
+    ACCESS,
+    TARIFFS,
+    AUTHORIZATIONS,
+    SESSIONS,
+    OPERATIONS,
+    BILLS,
+    RATINGS,
+    ALERTS,
+    *ledger_rows.TOPICS,
+    *invoice_rows.TOPICS,
+)
 """Only what is kept for ever or compacted, so that the tables can be rebuilt at any time."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -50,13 +66,11 @@ _ROWS_KEPT = 10_000
 
 T = TypeVar("T")
 
+DATABASE = Patience("views", "SQL", (SQLAlchemyError, OSError), sql.delays, sql.away, sql.said)
+
 
 class Rewound(Exception):
     """The tables have been emptied: what is to come next is not what we have."""
-
-
-class Interrupted(Exception):
-    """The process is asked to stop while it waits for the database."""
 
 
 async def serve(settings: Settings, service: Service) -> None:
@@ -89,8 +103,7 @@ async def rebuild(settings: Settings) -> None:
     await migrate(settings)
     engine = sql.build(settings)
     try:
-        async with sql.writing(engine) as connection:
-            await store.empty(connection)
+        await sql.change(engine, store.empty)
     finally:
         await engine.dispose()
 
@@ -140,31 +153,12 @@ class Views:
                 await self._patiently(self._check)
 
     async def _check(self) -> None:
-        async with sql.reading(self._engine) as connection:
-            standing = await store.look(connection, self._reached)
+        standing = await sql.ask(self._engine, lambda connection: store.look(connection, self._reached))
         for partition in self._reached:
             self._not_rewound(partition, standing)
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work`, again and again while the database is away."""
-        for delay in sql.delays():
-            PROGRESS.beat("views")
-            try:
-                return await work()
-            except (SQLAlchemyError, OSError) as error:
-                if not sql.away(error):
-                    raise
-                log.warning("waiting for the database", why=sql.said(error), retry_s=round(delay, 1))
-            if await self._asked_to_stop_within(delay):
-                break
-        raise Interrupted
-
-    async def _asked_to_stop_within(self, delay: float) -> bool:
-        try:
-            async with asyncio.timeout(delay):
-                return await self._stopping.wait()
-        except TimeoutError:
-            return False
+        return await DATABASE.attempt(work, self._stopping)
 
     # ---- positions ----
 
@@ -174,9 +168,11 @@ class Views:
             return await self._patiently(lambda: self._take_over(assigned))
 
     async def _take_over(self, assigned: set[Partition]) -> dict[Partition, int]:
-        async with sql.writing(self._engine) as connection:
-            await store.declare(connection, assigned)
-            standing = await store.look(connection, assigned)
+        def declared(connection: Connection) -> dict[Partition, Position]:
+            store.declare(connection, assigned)
+            return store.look(connection, assigned)
+
+        standing = await sql.change(self._engine, declared)
         for partition in assigned:  # records may still be on their way that follow on what is no longer there
             self._not_rewound(partition, standing)
         self._reached |= {partition: position.next for partition, position in standing.items()}
@@ -199,34 +195,38 @@ class Views:
         self._account(taken)
 
     async def _transact(self, chunks: Sequence[Chunk]) -> "Taken":
-        async with sql.writing(self._engine) as connection:
-            names = [(chunk.topic.name, chunk.partition) for chunk in chunks]
-            standing = await store.look(connection, names, lock=True)
-            for name in names:
-                self._not_rewound(name, standing)
-                if standing[name].next != self._reached.get(name):  # others have gone on from there
-                    self._kept.clear()
-            taken = _heard(chunks, standing)
-            if taken.reached:
-                await self._write(connection, taken)
+        taken, standing = await sql.change(self._engine, lambda connection: self._take(connection, chunks))
         self._reached |= {name: position.next for name, position in (standing | taken.reached).items()}
         self._keep(taken.stepped)
         return taken
 
-    async def _write(self, connection: AsyncConnection, taken: "Taken") -> None:
-        await self._step(connection, taken)
-        await store.write(connection, taken.changes)
+    def _take(self, connection: Connection, chunks: Sequence[Chunk]) -> tuple["Taken", dict[Partition, Position]]:
+        """Write what `chunks` say, and return it with where each partition stood before."""
+        names = [(chunk.topic.name, chunk.partition) for chunk in chunks]
+        standing = store.look(connection, names, lock=True)
+        for name in names:
+            self._not_rewound(name, standing)
+            if standing[name].next != self._reached.get(name):  # others have gone on from there
+                self._kept.clear()
+        taken = _heard(chunks, standing)
+        if taken.reached:
+            self._write(connection, taken)
+        return taken, standing
+
+    def _write(self, connection: Connection, taken: "Taken") -> None:
+        self._step(connection, taken)
+        store.write(connection, taken.changes)
         if tenants := {key[0] for key in taken.changes.puts.get(tables.unknown_tokens, {})}:
-            await store.forget_unknown_tokens(connection, tenants, tables.UNKNOWN_TOKENS_KEPT)
+            store.forget_unknown_tokens(connection, tenants, tables.UNKNOWN_TOKENS_KEPT)
         if newest := {
             number: position.newest
             for (topic, number), position in taken.reached.items()
             if topic == DIRECTORY.name and position.newest
         }:
-            await store.forget_changes(connection, newest, timedelta(days=tables.CHANGES_KEPT_DAYS))
-        await store.move(connection, taken.reached)
+            store.forget_changes(connection, newest, timedelta(days=tables.CHANGES_KEPT_DAYS))
+        store.move(connection, taken.reached)
 
-    async def _step(self, connection: AsyncConnection, taken: "Taken") -> None:
+    def _step(self, connection: Connection, taken: "Taken") -> None:
         """Let each session and command follow from what it was."""
         names = dict.fromkeys((step.table, step.key) for step, _ in taken.steps)
         before = {name: self._kept[name] for name in names if name in self._kept}
@@ -235,13 +235,16 @@ class Views:
             if (table, key) not in before:
                 missing.setdefault(table, []).append(key)
         for table, keys in missing.items():
-            before |= {(table, key): row for key, row in (await store.load(connection, table, keys)).items()}
+            before |= {(table, key): row for key, row in store.load(connection, table, keys).items()}
         for step, record in taken.steps:
             name = (step.table, step.key)
             try:
                 taken.stepped[name] = rows.stepped(taken.stepped.get(name) or before.get(name), step)
             except Unfit as error:
                 taken.skipped.append((record, error))
+        for (table, key), row in taken.stepped.items():
+            if table is tables.sessions:
+                taken.stepped[table, key] = rows.finished(row)
         for (table, key), row in taken.stepped.items():
             taken.changes.add(rows.difference(table, before.get((table, key)), row))
 
@@ -323,7 +326,7 @@ def _recorded(record: Record, headers: dict[str, bytes]) -> datetime:
         return tables.utc(datetime.fromisoformat(headers["ce_recordedtime"].decode()))
     except KeyError as missing:
         raise Unreadable(f"the header {missing} is missing") from missing
-    except ValueError as wrong:
+    except (ValueError, AttributeError) as wrong:  # the latter: Kafka allows a null as a header's value
         raise Unreadable(f"a header is malformed: {wrong}") from wrong
 
 
@@ -332,13 +335,19 @@ def _operations(record: Record, kind: bytes | None, mark: Mark) -> Iterable[Oper
         return rows.forgotten(record.topic, *_forgotten(record))
     if kind == _CHANGES_NOTHING:
         return ()
-    # PostgreSQL's text holds no NUL
-    value = record.value.replace(rb"\u0000", rb"\ufffd") if rb"\u0000" in record.value else record.value
-    return rows.operations(record.topic.decode(value), mark)
+    key, value = record.key, record.value
+    if rb"\u0000" in value or b"\0" in key:  # PostgreSQL's text holds no NUL
+        key, value = key.replace(b"\0", "\ufffd".encode()), value.replace(rb"\u0000", rb"\ufffd")
+    said = record.topic.under(key, value)
+    if record.topic in invoice_rows.TOPICS:
+        return invoice_rows.operations(said)
+    return ledger_rows.operations(said) if record.topic in ledger_rows.TOPICS else rows.operations(said, mark)
 
 
 def _forgotten(record: Record) -> tuple[str, str]:
     """Return the tenant and the id that the key of a null names."""
+    if record.topic not in (REGISTRY, TARIFFS) and record.topic.name not in rows.THINGS:
+        raise Unreadable(f"{record.topic.name}: a null where an event should be")
     tenant, slash, id = record.key.decode(errors="replace").partition("/")
     if not slash:
         raise Unreadable(f"{record.key!r} is no key of {record.topic.name}")

@@ -28,5 +28,12 @@ def tables(clickhouse: str) -> Iterator[ClickHouse]:
 @pytest_asyncio.fixture
 async def db(tables: ClickHouse) -> AsyncIterator[ClickHouse]:
     yield tables
-    for table in ("events", "readings", "energy_accounts", "positions"):  # their deduplication tokens go with them
+    for table in (
+        "events",
+        "readings",
+        "energy_accounts",
+        "documents",
+        "money",
+        "positions",
+    ):  # their deduplication tokens go with them
         await tables.command(f"TRUNCATE TABLE {table}")

@@ -17,20 +17,33 @@ from chassis.secrets import Secrets
 from chassis.settings import Settings
 from contracts.commands import CommandIssued, SessionRepairRequested
 from contracts.event import Event, Message
+from contracts.ledger import ProviderAsked
 from contracts.operations import CommandRequested
-from contracts.requests import ChangeRequested, PutStation, PutTariffAssignment
+from contracts.postings import OfAccount, ProviderAnswered
+from contracts.ratings import OfRating
+from contracts.reference import CustomerAccount
+from contracts.requests import ChangeRequested, PutStation, PutTariffAssignment, PutToken
+from contracts.reviews import CdrReviewed
 from contracts.topics import (
     ACCESS,
+    ACCOUNTS,
+    BILLS,
     DIRECTORY,
+    LEDGER,
     OPERATIONS,
+    RATINGS,
     REGISTRY,
     SESSIONS,
     SITES,
+    STANDINGS,
     TARIFFS,
     TOKENS,
     Topic,
     of_change,
 )
+from services.accounts import domain as accounts
+from services.accounts.heard import Heard
+from services.accounts.state import Account
 from services.api.app import Api, build
 from services.api.backends import Backends
 from services.api.queries import Queries
@@ -66,7 +79,12 @@ class Network:
         """Kafka has it, but nobody hears it yet."""
         self.repairs: Callable[[SessionRepairRequested], list[Event]] = lambda _: []
         """What sessions say to a repair."""
+        self.provider: Callable[[ProviderAsked], list[ProviderAnswered]] = lambda _: []
+        """What the payment provider says to what it is asked."""
+        self.reviews: Callable[[CdrReviewed], list[Event]] = lambda _: []
+        """What billing says to a review."""
         self._states: defaultdict[str, domain.State] = defaultdict(lambda: domain.initial)
+        self._money: defaultdict[str, Account] = defaultdict(Account)
         self._ends: defaultdict[tuple[str, int], int] = defaultdict(int)
 
     async def begin(self) -> None:
@@ -88,19 +106,30 @@ class Network:
                 await self._decide(event, id)
             case CommandIssued():
                 await self.says(OPERATIONS, requested(event))
+            case CdrReviewed():
+                for decided in self.reviews(event):
+                    await self.says(BILLS, decided)
+            case OfRating():
+                await self.says(RATINGS, event)
             case SessionRepairRequested():
                 for outcome in self.repairs(event):
                     await self.says(SESSIONS, outcome)
+            case OfAccount():
+                await self._post(event)
             case _:
                 raise AssertionError(f"the api writes no {type(event).__name__}")
 
     async def _decide(self, event: ChangeRequested, id: str) -> None:
         key = of_change(event)
-        asked = Asked(Message(event, id, event.at), self._site_known(event), self._tariff_known(event))
+        asked = Asked(
+            Message(event, id, event.at), self._site_known(event), self._tariff_known(event), self._account_known(event)
+        )
         outputs = domain.decide(self._states[key], asked)
         self._states[key] = reduce(domain.evolve, outputs, self._states[key])
         for output in outputs:
-            topic = next(t for t in (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS) if type(output) in t.classes)
+            topic = next(
+                t for t in (DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS, ACCOUNTS) if type(output) in t.classes
+            )
             await self.says(topic, output)
 
     def _site_known(self, event: ChangeRequested) -> bool:
@@ -116,6 +145,29 @@ class Network:
                 return isinstance(self._states[f"{event.tenant}/tariff/{assignment.tariff}"], domain.Present)
             case _:
                 return True
+
+    def _account_known(self, event: ChangeRequested) -> bool:
+        match event.change:
+            case PutToken(token=token) if token.account is not None:
+                known = isinstance(self._states[f"{event.tenant}/account/{token.account}"], domain.Present)
+                return known or token.account.startswith("adhoc-")
+            case _:
+                return True
+
+    async def _post(self, event: OfAccount) -> None:
+        """Let the rules of accounts decide."""
+        key = f"{event.tenant}/{event.account}"
+        known = self._states[f"{event.tenant}/account/{event.account}"]
+        customer = known.thing if isinstance(known, domain.Present) else None
+        assert customer is None or isinstance(customer, CustomerAccount)
+        outputs = accounts.decide(self._money[key], Heard(event, customer))
+        self._money[key] = reduce(accounts.evolve, outputs, self._money[key])
+        for output in outputs:
+            await self.says(next(t for t in (LEDGER, STANDINGS) if type(output) in t.classes), output)
+        for output in outputs:
+            if isinstance(output, ProviderAsked):
+                for answer in self.provider(output):
+                    await self._post(answer)
 
     async def says(self, topic: Topic[Any], *events: Event, part: int = 0) -> None:
         """Let views take in what somebody writes to a partition."""

@@ -10,7 +10,14 @@ from services.api import access
 from services.api.app import Api, describe
 from tests.api.network import FIRST_KEY, Network, client_of, key_of
 
-OPEN = {"/problems", "/problems/{kind}", "/readyz"}
+OPEN = {
+    "/problems",
+    "/problems/{kind}",
+    "/readyz",
+    "/v1/webhooks/stripe",
+    "/v1/receipts/{tenant}/{payment}/{token}",
+}
+"""What asks for no key; the payment provider signs what it says, and a receipt's address cannot be guessed."""
 NEEDS = {
     "list_sites": "read",
     "get_site": "read",
@@ -37,15 +44,42 @@ NEEDS = {
     "put_tariff_assignment": "admin",
     "delete_tariff_assignment": "admin",
     "quote_price": "read",
+    "get_prices": "read",
+    "list_invoices": "read",
+    "get_invoice": "read",
+    "get_invoice_pdf": "read",
+    "get_invoice_xml": "read",
+    "ask_invoice": "operate",
     "list_cdrs": "read",
     "get_cdr": "read",
     "list_cdr_reviews": "read",
     "explain_price": "read",
+    "list_accounts": "read",
+    "get_account": "read",
+    "put_account": "operate",
+    "delete_account": "operate",
+    "list_entries": "read",
+    "adjust_account": "admin",
+    "top_up_account": "operate",
+    "ask_re_rating": "admin",
+    "get_re_rating": "read",
+    "get_re_rating_report": "read",
+    "cancel_re_rating": "admin",
+    "review_cdr": "operate",
+    "get_cdr_reviews": "read",
+    "revenue": "read",
+    "reconciliation": "read",
+    "export": "read",
+    "begin_payment": "operate",
+    "list_payments": "read",
+    "get_payment": "read",
     "list_sessions": "read",
     "get_session": "read",
     "start_charge": "operate",
     "stop_charge": "operate",
+    "transfer_data": "operate",
     "list_readings": "read",
+    "list_signed_values": "read",
     "list_commands": "read",
     "get_command": "read",
     "list_alerts": "read",
@@ -61,7 +95,7 @@ NEEDS = {
     "create_stream_token": "read",
     "get_me": "",
 }
-NEEDS_MORE = {"stream", "energy_ledger"}
+NEEDS_MORE = {"stream", "energy_ledger", "revenue", "reconciliation", "export", "get_re_rating_report"}
 """What Kafka or ClickHouse answer, which are away here."""
 ENOUGH = {"read": {"read", "operate", "admin"}, "operate": {"operate", "admin"}, "admin": {"admin"}}
 ROUTES = [

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from httpx import AsyncClient
 from chassis import clickhouse as db
 from chassis.clickhouse import ClickHouse
 from contracts.event import CommandId, Event, SessionId, StationId, TenantId
-from contracts.sessions import ReadingsTaken
+from contracts.sessions import ReadingsTaken, SignedValueTaken
 from contracts.stations import (
     CallFailed,
     CallSent,
@@ -209,7 +210,48 @@ async def test_who_may_not_see_uids_sees_signed_data_without_them(
     assert masked == SIGNED.replace(UID, "04…F7")
 
 
-@pytest.mark.parametrize("path", ["/v1/stations/st-1/frames", "/v1/sessions/s-1/readings"])
+def signed_at(number: int, data: str, *, context: str = "Transaction.End", session: str = "s-1") -> Event:
+    return SignedValueTaken(
+        at=at(number),
+        tenant=TenantId("default"),
+        station=StationId("st-1"),
+        session=SessionId(session),
+        report="r",
+        evse=1,
+        context=context,
+        data=data,
+    )
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_what_a_meter_signed_comes_byte_for_byte(client: AsyncClient, archive: Archive, limit: int) -> None:
+    begin, end = SIGNED, SIGNED.replace("RD", "R\u00fc \\ 'x'\n")
+    await archive.keeps(
+        SESSIONS, signed_at(9, end), signed_at(0, begin, context="Transaction.Begin"), signed_at(1, "x", session="s-2")
+    )
+    answer = await client.get(f"/v1/sessions/s-1/signed-values?limit={limit}")
+    values = answer.json()["items"]
+    while "next" in answer.links:
+        answer = await client.get(answer.links["next"]["url"])
+        values += answer.json()["items"]
+    assert [(each["context"], each["data"], each["masked"]) for each in values] == [
+        ("Transaction.Begin", begin, False),
+        ("Transaction.End", end, False),
+    ]
+    assert values[1]["sha256"] == sha256(end.encode()).hexdigest()
+    assert (values[1]["at"], values[1]["evse"]) == ("2026-01-01T12:00:09Z", 1)
+
+
+async def test_who_may_not_see_uids_sees_what_was_signed_without_them(reader: AsyncClient, archive: Archive) -> None:
+    await archive.keeps(SESSIONS, signed_at(0, SIGNED))
+    [value] = (await reader.get("/v1/sessions/s-1/signed-values")).json()["items"]
+    assert (value["data"], value["masked"]) == (SIGNED.replace(UID, "04…F7"), True)
+    assert value["sha256"] == sha256(SIGNED.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/stations/st-1/frames", "/v1/sessions/s-1/readings", "/v1/sessions/s-1/signed-values"]
+)
 @pytest.mark.parametrize("cursor", ["x", "W10", "Wy0xLC0xXQ", "WzFlOTksMV0"])
 async def test_a_cursor_that_was_not_given_out_is_refused(client: AsyncClient, path: str, cursor: str) -> None:
     answer = await client.get(path, params={"cursor": cursor})

@@ -1,6 +1,6 @@
 """Reports over a real ClickHouse."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -69,6 +69,19 @@ async def test_the_ledger_is_cut_to_days_and_sites(reader: AsyncClient) -> None:
     for site, delivered in (("oslo", 870), ("", 4), ("nowhere", 0)):
         answer = await reader.get(LEDGER, params=DAYS | {"site": site})
         assert answer.json()["total"]["delivered_wh"] == delivered
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour"), [("Pacific/Kiritimati", -14), ("Pacific/Kiritimati", 9), ("Etc/GMT+12", 12), ("Etc/GMT+12", 35)]
+)
+async def test_the_first_and_last_hour_of_a_day_are_in_it_anywhere_on_earth(
+    reader: AsyncClient, archive: Archive, zone: str, hour: int
+) -> None:
+    about = of(1) | {"at": datetime(2026, 5, 1, tzinfo=UTC) + timedelta(hours=hour)}
+    there = Account(delivered_wh=7, attributed_wh=7, time_zone=zone)
+    await archive.keeps(SESSIONS, EnergyDelivered(**about, energy_wh=7, meter_wh=7, account=there))
+    answer = await reader.get(LEDGER, params={"from": "2026-05-01", "to": "2026-05-01"})
+    assert [(item["day"], item["delivered_wh"]) for item in answer.json()["items"]] == [("2026-05-01", 7)]
 
 
 async def test_the_ledger_comes_as_csv(reader: AsyncClient) -> None:

@@ -6,13 +6,19 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 from httpx import AsyncClient
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chassis import sql
+from contracts import tables
 from contracts.event import Event, StationId
 from contracts.topics import SESSIONS
+from services.api.sessions import Session, WholeSession
+from services.views.worker import MIGRATIONS
 from tests.api.network import Network, app_of, client_of
 from tests.api.test_sites import pointers
 from tests.api.test_stations import OURS
+from tests.sql_fixture import engine_at
 from tests.views.given import authorized, delivered, ended, started
 
 FIELDS = {
@@ -189,3 +195,50 @@ async def test_a_question_that_means_nothing_is_refused(admin: AsyncClient, quer
 async def test_a_strange_tenants_cursor_shows_nothing(spoken: AsyncClient, acme: AsyncClient) -> None:
     cursor = (await spoken.get("/v1/sessions?updated_after=2020-01-01T00:00:00Z&site=x")).json()["next_cursor"]
     assert (await acme.get("/v1/sessions", params={"cursor": cursor})).json()["items"] == []
+
+
+# ---- what is shown is kept as text -----------------------------------------------------------------------------------
+
+
+async def test_what_is_answered_is_what_is_described(spoken: AsyncClient) -> None:
+    whole = (await spoken.get("/v1/sessions/s-1")).json()
+    (item,) = (await spoken.get("/v1/sessions")).json()["items"]
+    assert list(whole) == list(WholeSession.model_fields)
+    assert whole == item | {"repairs": []}
+    assert WholeSession.model_validate(whole).model_dump(mode="json") == whole
+    assert Session.model_validate(item).model_dump(mode="json") == item
+
+
+@pytest.mark.parametrize("shown", [{"shown": None, "shown_revision": None}, {"shown": "{}", "shown_revision": 2}])
+async def test_what_a_release_wrote_that_keeps_no_text_is_shown_all_the_same(
+    migrated: AsyncEngine, shown: dict[str, Any]
+) -> None:
+    network = Network(migrated)
+    await network.begin()
+    await network.says(SESSIONS, begun("a"), started("b", **OURS), authorized("b", **OURS), delivered(9, "b", **OURS))
+    async with client_of(app_of(network)) as client:
+        answers = [(await client.get(path)).json() for path in ("/v1/sessions/b", "/v1/sessions?limit=5")]
+        async with migrated.begin() as connection:
+            await connection.execute(update(tables.sessions).where(tables.sessions.c.id == "b").values(shown))
+        assert answers == [(await client.get(path)).json() for path in ("/v1/sessions/b", "/v1/sessions?limit=5")]
+        assert [item["id"] for item in answers[1]["items"]] == ["a", "b"]
+
+
+async def test_rows_of_the_release_before_are_shown(sql_url: str) -> None:
+    engine = engine_at(sql_url)
+    await sql.until_there(engine, patience=30)
+    await sql.migrate(engine, MIGRATIONS, "0012")
+    async with engine.begin() as connection:
+        await connection.execute(text(OLD))
+        await connection.execute(text("INSERT INTO positions VALUES ('sessions', 0, 1, NULL)"))
+    await sql.migrate(engine, MIGRATIONS, tables.REVISION)
+    async with client_of(app_of(Network(engine))) as client:
+        assert (await client.get("/v1/sessions/s-1")).json()["energy_wh"] == 7500
+        assert [item["energy_wh"] for item in (await client.get("/v1/sessions")).json()["items"]] == [7500]
+    await engine.dispose()
+
+
+OLD = """
+INSERT INTO sessions (tenant, id, station, transactions, state, flags, final, revision, updated_at, part, place, energy_wh)
+VALUES ('default', 's-1', 'st-1', '[]', 'ended', '[]', true, 4, '2026-01-01T12:00:00.000000+00:00', 0, 0, 7500)
+"""

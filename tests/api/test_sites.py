@@ -17,6 +17,13 @@ def pointers(answer: Response) -> list[str]:
     return [error["pointer"] for error in answer.json()["errors"]]
 
 
+async def test_a_site_says_what_becomes_of_a_start_that_no_tariff_fits(admin: AsyncClient) -> None:
+    assert (await admin.put("/v1/sites/harbour", json=HARBOUR)).json()["without_tariff"] == "charge"
+    answer = await admin.put("/v1/sites/harbour", json=HARBOUR | {"without_tariff": "refuse"})
+    assert answer.json()["without_tariff"] == "refuse"
+    assert (await admin.put("/v1/sites/harbour", json=HARBOUR | {"without_tariff": "ask"})).status_code == 422
+
+
 async def test_a_site_that_was_put_can_be_read(admin: AsyncClient) -> None:
     answer = await admin.put("/v1/sites/harbour", json=HARBOUR | {"latitude": 59.9, "longitude": 10.7})
     assert answer.status_code == 201

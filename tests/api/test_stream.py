@@ -30,23 +30,11 @@ BEARER = {"Authorization": f"Bearer {FIRST_KEY}"}
 UID = "04A2B3C4D5E6F7"
 
 
-MADE: dict[str, Settings] = {}
-"""By broker: topics that all tests here share, as each stream begins now."""
-
-
 @pytest_asyncio.fixture
-async def settings(kafka: str, topic_prefix: str, request: pytest.FixtureRequest) -> Settings:
-    """A deployment with topics; empty ones for a test that is marked so."""
-    if kafka in MADE and not request.node.get_closest_marker("usefixtures"):
-        return MADE[kafka]
+async def settings(kafka: str, topic_prefix: str) -> Settings:
     settings = settings_of(kafka=kafka, topic_prefix=topic_prefix, partitions=2)
     await create_topics(settings)
-    return MADE.setdefault(kafka, settings) if not request.node.get_closest_marker("usefixtures") else settings
-
-
-@pytest_asyncio.fixture
-async def fresh() -> None:
-    """Marks a test that counts offsets from 0."""
+    return settings
 
 
 @pytest.fixture(autouse=True)
@@ -206,7 +194,6 @@ async def test_a_cut_before_the_first_event_loses_nothing(client: httpx.AsyncCli
         assert numbers(await ear.hear(1)) == [1]
 
 
-@pytest.mark.usefixtures("fresh")
 async def test_silence_moves_the_cursor_past_what_the_client_did_not_ask_for(
     client: httpx.AsyncClient, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +212,6 @@ async def test_silence_moves_the_cursor_past_what_the_client_did_not_ask_for(
         assert cursors.decode(first)[part] == 1
 
 
-@pytest.mark.usefixtures("fresh")
 async def test_an_expired_cursor_is_gone(
     client: httpx.AsyncClient, writer: Writer, settings: Settings, network: Network
 ) -> None:

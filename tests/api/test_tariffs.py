@@ -56,6 +56,13 @@ async def test_a_tariff_says_what_is_perhaps_not_meant(admin: AsyncClient) -> No
     assert rules == ["unpriced_dimension", "step_size", "unreachable", "AFIR_50KW", "AFIR_50KW"]
 
 
+async def test_a_policy_that_nobody_knows_is_refused(admin: AsyncClient) -> None:
+    """It would otherwise count as left out, and the driver would pay for it."""
+    answer = await admin.put("/v1/tariffs/AC", json={"tariff": examples.TARIFF, "policy": {"idle_grace": 900}})
+    [error] = answer.json()["errors"]
+    assert (error["pointer"], error["detail"]) == ("#/policy", "idle_grace: no policy of that name is known here")
+
+
 @pytest.mark.parametrize(
     ("said", "pointer", "why"),
     [
@@ -67,6 +74,14 @@ async def test_a_tariff_says_what_is_perhaps_not_meant(admin: AsyncClient) -> No
             {"currency": "EUR", "elements": [{"price_components": [{"type": "ENERGY", "price": "-1"}]}]},
             "#/tariff/elements",
             "negative",
+        ),
+        (
+            {
+                "currency": "EUR",
+                "elements": [{"price_components": [{"type": "ENERGY", "price": "1"}], "restrictions": {"max_kw": 5}}],
+            },
+            "#/tariff/elements",
+            "elements[0].restrictions: 'max_kw' is no restriction that is known here",
         ),
     ],
 )

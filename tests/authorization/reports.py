@@ -6,9 +6,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from contracts.authorizations import TokenDecided, TokenInfo, UnknownTokenSeen
-from contracts.event import GatewayId, Message, SessionId, StationId, TenantId, TokenId, TransactionId
+from contracts.event import AccountId, GatewayId, Message, SessionId, StationId, TenantId, TokenId, TransactionId
 from contracts.gateways import AuthorizeAnswered
-from contracts.reference import Token
+from contracts.ledger import Standing
+from contracts.reference import CustomerAccount, Token
 from contracts.sessions import ChargingBegan
 from contracts.stations import Frame, TokenPresented, TransactionEnded, TransactionStarted
 from services.authorization.verdict import Asked, WithToken
@@ -19,6 +20,7 @@ ACME, OTHER = TenantId("acme"), TenantId("other")
 HERE, THERE = StationId("CP-1"), StationId("CP-2")
 CARD, FOB = TokenId("6f1b"), TokenId("77aa")
 GATEWAY = GatewayId("g1")
+FLEET = AccountId("fleet")
 
 
 def token(**fields: Any) -> Token:
@@ -91,17 +93,28 @@ def charging(**fields: Any) -> ChargingBegan:
     return replace(made, **fields)
 
 
+def account(**fields: Any) -> CustomerAccount:
+    made = CustomerAccount(at=NOON - DAY, tenant=ACME, version=1, id=FLEET, kind="postpaid", currency="EUR")
+    return replace(made, **fields)
+
+
+def standing(*, may_charge: bool, **fields: Any) -> Standing:
+    return replace(Standing(at=NOON - HOUR, tenant=ACME, account=FLEET, may_charge=may_charge), **fields)
+
+
 def asked(
     report: WithToken,
     known: Token | None = None,
     *elsewhere: ChargingBegan,
     recorded_at: datetime | None = None,
     id: str = "r1",
+    customer: CustomerAccount | None = None,
+    standing: Standing | None = None,
 ) -> Asked:
     """Return a report that we learn of at once, unless `recorded_at` says otherwise."""
     name = report.token
     assert name is not None
-    return Asked(Message(report, id, recorded_at or report.at), name, known, elsewhere)
+    return Asked(Message(report, id, recorded_at or report.at), name, known, elsewhere, customer, standing)
 
 
 def decided(report: WithToken, info: TokenInfo, reason: str, version: int | None = 3, id: str = "r1") -> TokenDecided:

@@ -1,21 +1,26 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.authorizations import TokenInfo
+from contracts.event import AccountId
 from contracts.reference import Token
 from contracts.sessions import ChargingBegan
 from services.authorization.verdict import Verdict, WithToken, judge
 from tests.authorization.reports import (
     DAY,
+    FLEET,
     HERE,
     HOUR,
     NOON,
     SECOND,
+    account,
     asked,
     charging,
     ended,
     presented,
+    standing,
     started,
     token,
 )
@@ -145,3 +150,65 @@ def test_a_start_that_is_a_little_late_is_a_rival_of_every_session() -> None:
 
 def test_a_clock_that_was_never_set_makes_no_start_an_offline_one() -> None:
     assert of_start(token(), charging(), at=datetime(2000, 1, 1, tzinfo=UTC)) == BUSY
+
+
+# ---- who pays ------------------------------------------------------------------------------------------------------
+
+PAID = token(account=FLEET)
+AD_HOC = token(account=AccountId("adhoc-p1"))
+STARTS: list[WithToken] = [presented(), started()]
+
+
+def no_credit(why: str) -> Verdict:
+    return Verdict(TokenInfo("Blocked"), f"no_credit: {why}", 3)
+
+
+@pytest.mark.parametrize("report", STARTS)
+def test_who_pays_by_the_month_may_charge_unless_the_contrary_is_said(report: WithToken) -> None:
+    assert judge(asked(report, PAID, customer=account())) == ACTIVE
+    assert judge(asked(report, PAID, customer=account(), standing=standing(may_charge=True))) == ACTIVE
+    owes = standing(may_charge=False, why="owes")
+    assert judge(asked(report, PAID, customer=account(), standing=owes)) == no_credit("account fleet: owes")
+
+
+@pytest.mark.parametrize("report", STARTS)
+def test_a_prepaid_account_needs_it_said_that_it_has_money(report: WithToken) -> None:
+    prepaid = account(kind="prepaid")
+    assert judge(asked(report, PAID, customer=prepaid)) == no_credit("account fleet: no_money")
+    assert judge(asked(report, PAID, customer=prepaid, standing=standing(may_charge=True))) == ACTIVE
+
+
+@pytest.mark.parametrize("report", STARTS)
+def test_an_ad_hoc_token_charges_once_its_hold_is_there(report: WithToken) -> None:
+    assert judge(asked(report, AD_HOC)) == no_credit("account adhoc-p1: no_hold")
+    assert judge(asked(report, AD_HOC, standing=standing(may_charge=True, account=AD_HOC.account))) == ACTIVE
+
+
+@pytest.mark.parametrize("report", STARTS)
+def test_nobody_charges_on_an_account_that_is_closed_or_gone(report: WithToken) -> None:
+    may = standing(may_charge=True)
+    closed = account(closed=True)
+    assert judge(asked(report, PAID, customer=closed, standing=may)) == no_credit("account fleet: closed")
+    assert judge(asked(report, PAID, standing=may)) == no_credit("there is no account fleet")
+
+
+def test_no_stop_is_refused_for_money() -> None:
+    assert judge(asked(ended(), PAID, customer=account(closed=True))) == ACTIVE
+
+
+def test_money_does_not_open_what_is_blocked() -> None:
+    blocked = token(status="blocked", account=FLEET)
+    assert judge(asked(started(), blocked, customer=account())).reason == "it is blocked"
+
+
+# ---- without a tariff ------------------------------------------------------------------------------------------------
+
+
+def test_a_start_that_no_tariff_fits_is_blocked_where_the_site_refuses_those() -> None:
+    verdict = judge(replace(asked(started(), token()), unpriced=True))
+    assert verdict.info == TokenInfo("Blocked")
+    assert verdict.reason.startswith("no_tariff")
+
+
+def test_what_is_wrong_with_the_token_is_said_first() -> None:
+    assert judge(replace(asked(started(), token(status="blocked")), unpriced=True)).reason == "it is blocked"

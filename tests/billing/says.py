@@ -8,9 +8,12 @@ from msgspec.structs import replace
 
 from contracts.bills import Usage
 from contracts.event import (
+    AccountId,
     Event,
     Instant,
+    JobId,
     RepairId,
+    RequestId,
     SessionId,
     SiteId,
     StationId,
@@ -21,6 +24,7 @@ from contracts.event import (
 )
 from contracts.operations import ConnectorStatusChanged
 from contracts.reference import TariffVersion
+from contracts.reviews import CdrReviewed, SessionReRated
 from contracts.sessions import (
     EnergyDelivered,
     SessionCorrected,
@@ -35,6 +39,7 @@ from services.billing.heard import Assigned, Heard
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ACME, CP1 = TenantId("acme"), StationId("CP-1")
 SESSION = SessionId("5e55")
+ANNA = AccountId("anna")
 HOLD = timedelta(minutes=5)
 ABOUT: dict[str, Any] = {"tenant": ACME, "station": CP1, "session": SESSION}
 
@@ -56,8 +61,14 @@ def version(*elements: TariffElement, number: int = 1, policy: Policy | None = N
     )
 
 
-def heard(event: Event, assigned: Assigned | None = None, *, recorded: Instant | None = None) -> Heard[Any]:
-    return Heard(event, (recorded or event.at) + HOLD, assigned)
+def heard(
+    event: Event,
+    assigned: Assigned | None = None,
+    *,
+    recorded: Instant | None = None,
+    account: AccountId | None = None,
+) -> Heard[Any]:
+    return Heard(event, (recorded or event.at) + HOLD, assigned, account, "NOK")
 
 
 def started(assigned: Assigned | None = None, *, session: SessionId = SESSION, minutes: float = 0) -> Heard[Any]:
@@ -72,11 +83,12 @@ def started(assigned: Assigned | None = None, *, session: SessionId = SESSION, m
         site=SiteId("oslo"),
         time_zone="Europe/Oslo",
     )
-    return heard(event, assigned)
+    return heard(event, assigned, account=ANNA)
 
 
-def delivered(minutes: float, energy_wh: int) -> Heard[Any]:
-    return heard(EnergyDelivered(**ABOUT, at=at(minutes), energy_wh=energy_wh, meter_wh=energy_wh + 1000))
+def delivered(minutes: float, energy_wh: int, *, session: SessionId = SESSION) -> Heard[Any]:
+    about = ABOUT | {"session": session}
+    return heard(EnergyDelivered(**about, at=at(minutes), energy_wh=energy_wh, meter_wh=energy_wh + 1000))
 
 
 def status(minutes: float, word: str, *, connector: int = 1) -> Heard[Any]:
@@ -106,6 +118,28 @@ def discarded(minutes: float) -> Heard[Any]:
         **ABOUT, at=at(minutes), repair=RepairId("r-1"), action="discard", reason="a test", requested_by="ops"
     )
     return heard(repair)
+
+
+def reviewed(minutes: float, decision: Any = "release", *, review: str = "rev-1", **fields: Any) -> Heard[Any]:
+    event = CdrReviewed(
+        **ABOUT, at=at(minutes), review=RequestId(review), decision=decision, reason="seen", requested_by="ops"
+    )
+    return heard(replace(event, **fields))
+
+
+def rerated(minutes: float, by: TariffVersion, input_hash: str, **fields: Any) -> Heard[Any]:
+    event = SessionReRated(
+        **ABOUT,
+        at=at(minutes),
+        job=JobId("job-1"),
+        tariff=by.tariff,
+        policy=by.policy,
+        tariff_version=by.version,
+        input_hash=input_hash,
+        reason="a wrong price",
+        requested_by="ops",
+    )
+    return heard(replace(event, **fields))
 
 
 def ticked(minutes: float) -> Heard[Any]:

@@ -8,7 +8,6 @@ import pytest
 
 from contracts.bills import (
     BillDiscarded,
-    BillEvent,
     CdrConfirmed,
     CdrCredited,
     CdrHeld,
@@ -18,11 +17,15 @@ from contracts.bills import (
     SessionMeasured,
     TariffBound,
     TariffMissing,
+    TaxShare,
 )
 from services.billing import domain
 from services.billing.heard import Assigned, Heard
-from services.billing.state import CLOSED, State
+from services.billing.state import CLOSED
+from tests.billing.history import AC, after, kinds, last
 from tests.billing.says import (
+    ABOUT,
+    ANNA,
     at,
     corrected,
     delivered,
@@ -37,25 +40,7 @@ from tests.billing.says import (
     version,
 )
 
-AC = Assigned("site/oslo", version())
-
-
-def after(*said: Heard[Any]) -> tuple[State, list[BillEvent]]:
-    """Return what is remembered after these messages, and all that they caused."""
-    state, caused = domain.initial, []
-    for each in said:
-        events = domain.decide(state, each)
-        state = reduce(domain.evolve, events, state)
-        caused += events
-    return state, caused
-
-
-def kinds(events: list[BillEvent]) -> list[type[BillEvent]]:
-    return [type(event) for event in events]
-
-
-def last(events: list[BillEvent], kind: type[Any]) -> Any:
-    return [event for event in events if isinstance(event, kind)][-1]
+FREE = (Decimal("0.00"), Decimal("0.00"))
 
 
 def test_a_session_is_bound_to_its_tariff_at_its_start() -> None:
@@ -63,6 +48,30 @@ def test_a_session_is_bound_to_its_tariff_at_its_start() -> None:
     assert isinstance(bound, TariffBound)
     assert (bound.tariff, bound.tariff_version, bound.assignment) == (version().tariff, 1, "site/oslo")
     assert (bound.time_zone, bound.site, bound.token) == ("Europe/Oslo", "oslo", "card")
+
+
+def test_who_pays_is_said_with_all_that_a_session_costs() -> None:
+    paid = (started(AC), delivered(30, 5000), ended(60, 10_000), ticked(65))
+    later = corrected(60, 12_000, recorded=100), ticked(105), discarded(200)
+    for said in (started(None), started(Assigned("tenant", None))):
+        [event] = after(said)[1]
+        assert isinstance(event, TariffMissing | ChargedFree)
+        assert event.account == ANNA
+    _, events = after(*paid, *later)
+    of_money = [event for event in events if not isinstance(event, SessionMeasured)]
+    assert kinds(of_money) == [TariffBound, CostUpdated, CdrIssued, CdrCredited, CdrIssued, CdrCredited, BillDiscarded]
+    assert {event.account for event in of_money if hasattr(event, "account")} == {ANNA}
+
+
+def test_a_credit_takes_back_the_taxes_of_its_cdr() -> None:
+    _, events = after(started(AC), ended(60, 10_000), ticked(65), corrected(60, 12_000, recorded=100), ticked(105))
+    first, credit, second = events[2], events[-2], events[-1]
+    assert isinstance(first, CdrIssued)
+    assert isinstance(credit, CdrCredited)
+    assert isinstance(second, CdrIssued)
+    assert first.taxes == (TaxShare(Decimal(25), Decimal("4.00"), Decimal("5.00")),)
+    assert credit.taxes == (TaxShare(Decimal(25), Decimal("-4.00"), Decimal("-5.00")),)
+    assert second.taxes == (TaxShare(Decimal(25), Decimal("4.80"), Decimal("6.00")),)
 
 
 def test_a_start_that_is_heard_twice_binds_once() -> None:
@@ -77,7 +86,25 @@ def test_no_tariff_is_an_event_and_no_price_of_0() -> None:
 def test_what_is_free_is_meant_to_be() -> None:
     _, events = after(started(Assigned("tenant", None)), ended(20, 2000), ticked(30))
     assert last(events, ChargedFree).assignment == "tenant"
-    assert kinds(events) == [ChargedFree]
+    assert kinds(events) == [ChargedFree, SessionMeasured, CdrIssued]
+    cdr = last(events, CdrIssued)
+    assert (cdr.priced.total_incl, cdr.priced.currency, cdr.priced.energy_wh) == (Decimal("0.00"), "NOK", 2000)
+    assert (cdr.tariff, cdr.tariff_version, cdr.account, cdr.taxes) == ("", 0, ANNA, (TaxShare(None, *FREE),))
+
+
+def test_what_is_free_is_not_held_whatever_is_doubtful() -> None:
+    _, events = after(started(Assigned("tenant", None)), ended(20, None, flags=("refused",)), ticked(30))
+    assert kinds(events)[-1] is CdrIssued
+
+
+def test_what_was_free_before_there_were_cdrs_of_it_has_none() -> None:
+    before = ChargedFree(**ABOUT, at=at(0), assignment="tenant")
+    assert domain.evolve(domain.initial, before) == domain.initial
+
+
+def test_an_energy_of_a_free_session_costs_nothing() -> None:
+    _, events = after(started(Assigned("tenant", None)), delivered(10, 1000))
+    assert last(events, CostUpdated).total_incl == Decimal("0.00")
 
 
 def test_the_running_cost_follows_the_energy() -> None:
@@ -143,6 +170,7 @@ def test_c_01_what_turns_out_otherwise_is_credited_and_billed_anew() -> None:
     assert isinstance(credit, CdrCredited)
     assert isinstance(second, CdrIssued)
     assert (credit.credits, credit.total_excl, credit.total_incl) == (first.cdr, Decimal("-4.00"), Decimal("-5.00"))
+    assert credit.started_at == first.started_at, "by which its invoice is found"
     assert (second.corrects, second.number, second.priced.total_excl) == (first.cdr, 2, Decimal("4.16"))
     assert len({first.cdr, credit.cdr, second.cdr}) == 3
 

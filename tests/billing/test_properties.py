@@ -7,13 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import services.billing
 from contracts.tariffs import PriceLimit, Tariff
-from services.billing.cases import session_of, tariffs_of
 from services.billing.meter import Sample
+from services.billing.said import session_of, tariffs_of
 from services.billing.tariff import Bill, Session, price
 from tests.billing.given import component, element, tariff
 
@@ -133,7 +133,9 @@ def test_splitting_an_interval_on_its_line_changes_no_price(
 def test_more_energy_never_costs_less_where_its_price_does_not_fall(
     tariff: Tariff, session: Session, more: int
 ) -> None:
-    flat = Tariff("T", "EUR", tuple(e for e in tariff.elements if e.restrictions is None) or ())
+    everywhere = tuple(each for each in tariff.elements if each.restrictions is None)
+    assume(everywhere)
+    flat = Tariff("T", "EUR", everywhere)
     last = session.samples[-1]
     assert last.mwh is not None
     longer = Session(session.zone, (*session.samples[:-1], Sample(last.at, last.mwh + more * 1000, last.state)))

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from chassis.copies import Copies
 from chassis.settings import Settings
-from contracts.event import Event, Message
-from contracts.reference import TariffAssignment, TariffVersion, Token
-from contracts.sessions import SessionStarted
-from contracts.topics import BILLS, OPERATIONS, SESSIONS, TARIFFS, TOKENS, Topic
+from contracts.bills import Display
+from contracts.event import AccountId, Event, Message, SiteId
+from contracts.reference import Evse, Habits, Site, Station, TariffAssignment, TariffVersion, Token
+from contracts.sessions import SessionStarted, SignedValueTaken
+from contracts.topics import BILLS, OPERATIONS, REGISTRY, REVIEWS, SESSIONS, SITES, TARIFFS, TOKENS, Topic
 from services.billing import worker
 from services.billing.heard import Assigned, Heard
-from tests.billing.says import ACME, NOON, at, delivered, ended, started, version
+from tests.billing.says import ACME, CP1, NOON, SESSION, at, delivered, ended, started, version
 
 STREAM = worker.build(Settings())
 
@@ -23,10 +24,11 @@ def assignment(scope: str, tariff: str | None = "AC") -> TariffAssignment:
     return TariffAssignment(at=NOON, tenant=ACME, version=1, id=scope, tariff=tariff)
 
 
-def known(*things: TariffVersion | TariffAssignment | Token) -> Copies:
+def known(*things: TariffVersion | TariffAssignment | Token | Station | Site) -> Copies:
     copies = Copies(*STREAM.copies)
     for thing in things:
-        topic: Topic[Any] = TOKENS if isinstance(thing, Token) else TARIFFS
+        topics: dict[type, Topic[Any]] = {Token: TOKENS, Station: REGISTRY, Site: SITES}
+        topic = topics.get(type(thing), TARIFFS)
         copies.of(topic).apply(topic.key_of(thing), topic.encode(thing))
     return copies
 
@@ -44,10 +46,10 @@ def bound(*things: TariffVersion | TariffAssignment | Token, group: str | None =
     return regarded(start, known(*things, token)).assigned
 
 
-def test_it_hears_sessions_and_statuses_and_writes_bills() -> None:
-    assert STREAM.inputs == (SESSIONS, OPERATIONS)
+def test_it_hears_sessions_statuses_and_reviews_and_writes_bills() -> None:
+    assert STREAM.inputs == (SESSIONS, OPERATIONS, REVIEWS)
     assert STREAM.outputs == (BILLS,)
-    assert set(STREAM.hears) <= {*SESSIONS.classes, *OPERATIONS.classes}
+    assert set(STREAM.hears) <= {*SESSIONS.classes, *OPERATIONS.classes, *REVIEWS.classes}
 
 
 def test_the_narrowest_scope_counts_and_a_groups_before_everybodys() -> None:
@@ -65,6 +67,15 @@ def test_the_narrowest_scope_counts_and_a_groups_before_everybodys() -> None:
         found = bound(version(), *(assignment(wider) for wider in scopes[n:]), group="FLEET")
         assert found is not None
         assert found.scope == scope
+
+
+def test_who_pays_is_who_the_token_names_at_the_start() -> None:
+    start = started().event
+    assert isinstance(start, SessionStarted)
+    token = Token(at=NOON, tenant=ACME, version=1, id=start.token, account=AccountId("anna"))
+    assert regarded(start, known(token)).account == "anna"
+    assert regarded(start, known(replace(token, account=None))).account is None
+    assert regarded(start, known()).account is None
 
 
 def test_what_is_assigned_to_others_does_not_count() -> None:
@@ -97,3 +108,39 @@ def test_what_ends_is_billed_a_while_after_it_was_heard() -> None:
     heard = regarded(ended(5, 1000).event, known())
     assert heard.due == at(7) + timedelta(seconds=300)
     assert regarded(delivered(5, 1000).event, known(version(), assignment("tenant"))).assigned is None
+
+
+def test_a_free_session_has_its_sites_currency() -> None:
+    site = Site(
+        at=NOON, tenant=ACME, version=1, id=SiteId("oslo"), name="Oslo", time_zone="Europe/Oslo", currency="NOK"
+    )
+    assert regarded(started().event, known(site)).currency == "NOK"
+    assert regarded(started().event, known()).currency == "EUR"
+
+
+def test_a_meters_key_is_that_of_its_evse() -> None:
+    evses = (Evse(1), Evse(2, meter_public_key="04ab"))
+    station = Station(at=NOON, tenant=ACME, version=1, id=CP1, evses=evses)
+
+    def key(evse: int, *things: Station) -> str | None:
+        about: dict[str, Any] = {"tenant": ACME, "station": CP1, "session": SESSION}
+        taken = SignedValueTaken(**about, at=NOON, report="r", evse=evse, context="", data="")
+        return regarded(taken, known(*things)).meter_key
+
+    assert (key(2, station), key(1, station), key(3, station), key(2)) == ("04ab", None, None, None)
+
+
+def test_a_station_that_shows_costs_has_a_display() -> None:
+    station = Station(at=NOON, tenant=ACME, version=1, id=CP1, habits=Habits(shows_costs=True))
+    start = started().event
+    assert isinstance(start, SessionStarted)
+    assert regarded(replace(start, meter_wh=1000), known(station)).display == Display(start.transaction, 1000)
+    assert regarded(start, known(station)).display == Display(start.transaction)
+    assert regarded(start, known(replace(station, habits=Habits()))).display is None
+    assert regarded(start, known()).display is None
+
+
+def test_how_often_a_display_is_told_is_a_setting() -> None:
+    often = worker.build(Settings(cost_shown_every_s=15))
+    heard = often.regard(Message(delivered(5, 1000).event, "id", at(7)), known())
+    assert heard.shown_every == timedelta(seconds=15)

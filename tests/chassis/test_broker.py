@@ -18,6 +18,7 @@ from chassis.broker import (
     Broker,
     BrokerDied,
     BrokerSilent,
+    DiskFull,
     FolderInUse,
     JarsMissing,
     NoJava,
@@ -218,6 +219,11 @@ async def test_nobody_answers_on_a_free_port() -> None:
     assert not await answers(free_port())
 
 
+def test_a_free_port_is_given_once_though_nobody_listens_there_yet() -> None:
+    ports = [free_port() for _ in range(500)]
+    assert len(set(ports)) == 500
+
+
 async def test_kafka_ends_when_its_parent_is_killed_and_the_folder_can_be_used_again(tmp_path: Path) -> None:
     with program(tmp_path, "--port", "0") as running:
         port = await asyncio.to_thread(wait_for_its_port, running)
@@ -249,3 +255,9 @@ def test_the_program_explains_its_arguments(tmp_path: Path) -> None:
         said, _ = running.communicate()
     assert "Run the local Kafka until Ctrl-C." in said
     assert running.returncode == 0
+
+
+async def test_a_full_disk_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOM_BYTES", 1 << 62)
+    with pytest.raises(DiskFull, match=f"the disk that holds {tmp_path} is full.* make room on it"):
+        await build(tmp_path).start()

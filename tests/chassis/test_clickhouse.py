@@ -1,7 +1,6 @@
 import asyncio
 import datetime as dt
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from chassis.broker import free_port
 from chassis.clickhouse import (
     ClickHouse,
     MigrationRefused,
@@ -57,13 +57,6 @@ def folder(tmp_path: Path) -> Path:
 
 def lines(*ids: int) -> bytes:
     return b"".join(json.dumps({"id": id, "note": f"note {id}"}).encode() + b"\n" for id in ids)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def count(db: ClickHouse, table: str) -> int:

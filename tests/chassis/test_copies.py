@@ -35,7 +35,7 @@ def test_a_copy_and_its_index_are_what_the_last_record_of_each_key_says(said: li
     copy: Copy[Any] = Copy(Whole(SITES, index=by_zone))
     truth: dict[str, str] = {}
     for key, zone in said:
-        copy.apply(key.encode(), None if zone is None else site(key, zone))
+        copy.apply(f"acme/{key}".encode(), None if zone is None else site(key, zone))
         truth.pop(key, None)
         if zone is not None:
             truth[key] = zone
@@ -49,12 +49,13 @@ def test_a_copy_and_its_index_are_what_the_last_record_of_each_key_says(said: li
 @pytest.mark.parametrize("index", [None, by_zone])
 def test_a_record_that_cannot_be_read_changes_nothing(index: Any) -> None:
     copy: Copy[Any] = Copy(Whole(SITES, index=index))
-    copy.apply(b"a", site("a", "Europe/Oslo"))
-    with pytest.raises(Unreadable):
-        copy.apply(b"a", b"\xff{")
-    assert copy.get("a") == copy.get(b"a") == next(iter(copy))
-    copy.apply(b"a", None)
-    assert copy.get("a") is None
+    copy.apply(b"acme/a", site("a", "Europe/Oslo"))
+    for key, value in ((b"acme/a", b"\xff{"), (b"acme/a", site("b", "Europe/Oslo"))):
+        with pytest.raises(Unreadable):
+            copy.apply(key, value)
+    assert copy.get("acme/a") == copy.get(b"acme/a") == next(iter(copy))
+    copy.apply(b"acme/a", None)
+    assert copy.get("acme/a") is None
 
 
 def test_a_copy_can_have_keys_of_its_own() -> None:

@@ -304,6 +304,26 @@ def test_the_data_of_an_insert_is_found(text: bytes, data: bytes) -> None:
     assert text[found.data_at :] == data
 
 
+@pytest.mark.parametrize(
+    ("text", "statement_"),
+    [
+        (b"INSERT INTO t FORMAT CSV\n1", b"INSERT INTO t \nFROM INFILE 'f'\n\nFORMAT CSV"),
+        (
+            b"INSERT INTO settings -- why\nVALUES (1)",
+            b"INSERT INTO settings -- why\n\nFROM INFILE 'f'\n\nFORMAT Values",
+        ),
+        (
+            b"INSERT INTO t (a) SETTINGS x=1 FORMAT TSV\n1",
+            b"INSERT INTO t (a) \nFROM INFILE 'f'\nSETTINGS x=1 \nFORMAT TSV",
+        ),
+    ],
+)
+def test_an_insert_takes_its_data_from_a_file(text: bytes, statement_: bytes) -> None:
+    insert = insert_with_data(text)
+    assert insert is not None
+    assert insert.from_file("f") == statement_
+
+
 @pytest.mark.parametrize("text", [b"", b"SELECT 'INSERT INTO t FORMAT CSV'", b"INSERT INTO t SELECT 1 FORMAT CSV"])
 def test_other_statements_have_no_data(text: bytes) -> None:
     assert insert_with_data(text) is None

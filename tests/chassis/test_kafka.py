@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from chassis import kafka as module
-from chassis.broker import Broker
+from chassis.broker import Broker, free_port
 from chassis.copies import Whole
 from chassis.kafka import (
     AIOKafkaProducer,
@@ -44,7 +44,7 @@ from contracts.sessions import ChargingBegan, ChargingOver
 from contracts.stations import Frame, HeartbeatReceived
 from contracts.topics import ALIVE, CHARGING, COMMANDS, SITES, STATIONS, Topic
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ACME = TenantId("acme")
@@ -330,19 +330,12 @@ async def test_a_log_stops_without_kafka_too(broker: Broker, harmed: Settings) -
     assert log._producer._sender.sender_task.done()
 
 
-async def test_waiting_for_kafka_can_be_given_up(free_port: int) -> None:
-    log = Log(Settings(kafka=f"127.0.0.1:{free_port}"))
+async def test_waiting_for_kafka_can_be_given_up() -> None:
+    log = Log(Settings(kafka=f"127.0.0.1:{free_port()}"))
     with suppress(TimeoutError):
         async with asyncio.timeout(0.1):
             await log.start()
     await log.stop()
-
-
-@pytest.fixture
-def free_port() -> int:
-    from chassis.broker import free_port
-
-    return free_port()
 
 
 # ---- whole copies ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest_asyncio
 from chassis import clock, dead_letters, kafka
 from chassis import loop as module
 from chassis.kafka import Log, Place, Record, TopicPartition, full
-from chassis.loop import Loop, TooManyParked
+from chassis.loop import Loop, StateUnreadable, TooManyParked
 from chassis.settings import Settings
 from chassis.stream import Stream
 from contracts.event import derived_id
@@ -148,6 +148,24 @@ async def test_an_output_lies_in_the_partition_of_its_input(settings: Settings, 
     assert [record.partition for record in await everything(settings, "sessions")] == [place.partition]
 
 
+async def test_what_is_passed_on_lies_in_the_partition_of_its_own_key_and_is_written_once(
+    settings: Settings, log: Log
+) -> None:
+    places = {await say(log, toy.read(station), f"{station}1") for station in "ABCDEFGH"}
+    assert len({place.partition for place in places}) > 1
+    stream = dataclasses.replace(toy.stream(), rules=toy.PassesOn(), rekeyed=True, deadline=None)
+    async with running(stream, settings):
+        await until(counted(settings, {"ALL": [1] * 8}))
+    async with running(stream, settings):
+        await say(log, toy.read("A"), "A2")
+        await until(counted(settings, {"ALL": [1] * 9}))
+    found = await everything(settings, "sessions")
+    assert {record.partition for record in found} == {kafka.partition_of_key(b"acme/ALL", settings.partitions)}
+    assert len({record.attributes().id for record in found}) == len(found) == 9
+    assert {record.attributes().sequence for record in found} == {None}
+    assert not [record for record in await everything(settings, "sessions.state") if record.key != b"~offsets"]
+
+
 async def test_a_restart_goes_on_where_the_last_commit_was(settings: Settings, log: Log) -> None:
     async with running(toy.stream(), settings):
         await say(log, toy.read("A"), "a1")
@@ -267,6 +285,11 @@ async def test_who_hears_nothing_of_what_is_awaited_lets_nobody_wait(settings: S
     assert "voltstream.TransactionEnded" in Loop(hears_all, settings).awaited
 
 
+async def test_what_another_input_follows_up_waits_for_it_in_the_batch(settings: Settings) -> None:
+    patient = dataclasses.replace(toy.stream(), hears=(), unhurried=(TransactionEnded,))
+    assert "voltstream.TransactionEnded" not in Loop(patient, settings).awaited
+
+
 async def test_offsets_are_kept_also_while_only_what_means_nothing_comes(
     settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +386,29 @@ async def test_a_rule_that_raises_parks_its_key_and_serves_all_others(settings: 
     ((key, (_, why)),) = (await dead_letters.parked_keys(settings, "sessions")).items()
     assert key == b"acme/A"
     assert "ZeroDivisionError" in why.error
+
+
+async def test_a_record_of_a_parked_key_that_is_too_large_to_wait_is_kept_as_unread_with_its_beginning(
+    settings: Settings, log: Log
+) -> None:
+    """Compressed it fitted Kafka's limit: written again as it is, it would never be taken."""
+    place = await say(log, toy.read("A", "bad"), "a1")
+    raw = kafka.AIOKafkaProducer(
+        **kafka.connection(settings), compression_type="zstd", max_request_size=3 * kafka.RECORD_LIMIT
+    )
+    await raw.start()
+    value, headers = b" " * (2 * kafka.RECORD_LIMIT), [("ce_type", b"voltstream.MetersRead")]
+    await raw.send_and_wait(
+        full(settings, "stations"), value, key=b"acme/A", partition=place.partition, headers=headers
+    )
+    await raw.stop()
+    await say(log, toy.read("A"), "a2")
+    async with running(toy.stream(), settings):
+        await until(lambda: _parked(settings, 2))
+    (unread,) = await everything(settings, "stations.unread")
+    assert unread.value == value[: module.CUT]
+    assert dict(unread.headers)["dlq_bytes"] == str(len(value)).encode()
+    assert [dict(each.headers)["ce_id"] for each in await everything(settings, "sessions.parked")] == [b"a1", b"a2"]
 
 
 async def test_a_state_too_large_for_its_record_parks_its_key_and_no_other(settings: Settings, log: Log) -> None:
@@ -554,6 +600,27 @@ async def test_a_state_that_cannot_be_read_is_folded_anew_from_its_outputs(setti
         await say(log, toy.read("A"), "a4")
         await until(counted(settings, {"A": [1, 2, 3, 4]}))
     assert (await counts(settings))["A"] == [1, 2, 3, 4]
+
+
+async def test_garbage_in_the_state_topic_is_passed_over_unless_it_took_the_place_of_what_says_how_far_we_are(
+    settings: Settings, log: Log
+) -> None:
+    place = await say(log, toy.read("A"), "a1")
+    await raw_send(settings, "sessions.state", b"{", key=b"~parked/acme/A", partition=place.partition)
+    async with running(toy.stream(), settings):
+        await until(counted(settings, {"A": [1]}))
+    await raw_send(settings, "sessions.state", b"{", key=b"~offsets", partition=place.partition)
+    async with running(toy.stream(), settings):
+        await say(log, toy.read("A"), "a2")
+        await until(counted(settings, {"A": [1, 2]}))
+    assert (await counts(settings))["A"] == [1, 2]
+
+
+async def test_without_a_word_on_how_far_it_is_a_service_stops_and_says_so(settings: Settings) -> None:
+    await raw_send(settings, "sessions.state", b"{", key=b"~offsets", partition=0)
+    with pytest.raises(StateUnreadable, match=r"sessions.state, partition 0: what should say how far"):
+        async with running(toy.stream(), settings):
+            pytest.fail("it would begin anew")
 
 
 async def test_folding_anew_begins_from_nothing(settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

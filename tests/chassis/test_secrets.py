@@ -62,6 +62,12 @@ def test_a_seal_shows_nothing_and_is_never_the_same(text: str) -> None:
     assert text not in first
 
 
+def test_what_is_sealed_for_the_same_is_the_same_and_for_another_another() -> None:
+    one = secrets.seal_same("Anna", "acme/a")
+    assert (secrets.open(one), secrets.seal_same("Anna", "acme/a")) == ("Anna", one)
+    assert len({one, secrets.seal_same("Anna", "acme/b"), secrets.seal_same("Bert", "acme/a")}) == 3
+
+
 @given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
 def test_a_seal_that_was_touched_cannot_be_opened(where: int, flip: int) -> None:
     import base64

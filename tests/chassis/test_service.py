@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chassis import service
-from chassis.progress import PATIENCE_S, Progress
+from chassis.progress import PATIENCE_S, Needs, Progress
 from chassis.service import Service
 from chassis.settings import Settings
 
@@ -303,3 +303,13 @@ async def test_a_stuck_service_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -
         assert (response.status_code, response.text) == (503, "stuck: errand\n")
         it.beat()
         assert (await client.get("/healthz")).status_code == 200
+
+
+def test_what_is_away_is_named_until_it_is_back() -> None:
+    needs = Needs()
+    for what in ("SQL", "Kafka", "Kafka"):
+        needs.away(what)
+    assert needs.missing() == ["Kafka", "SQL"]
+    needs.back("Kafka")
+    needs.back("Kafka")
+    assert needs.missing() == ["SQL"]

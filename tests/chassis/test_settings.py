@@ -84,7 +84,10 @@ def test_an_error_about_a_secret_never_shows_it(secret: str) -> None:
     assert "\N{KEY}" not in repr(refused.value)
 
 
-@pytest.mark.parametrize("name", ["secret", "sql", "clickhouse", "kafka_password", "clickhouse_password"])
+@pytest.mark.parametrize(
+    "name",
+    ["secret", "sql", "clickhouse", "kafka_password", "clickhouse_password", "stripe_key", "stripe_webhook_secrets"],
+)
 def test_what_is_secret_is_not_shown_with_the_rest(name: str) -> None:
     settings = Settings.model_validate({name: SECRET})
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"

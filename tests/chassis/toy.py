@@ -124,6 +124,18 @@ def ended(station: str) -> TransactionEnded:
     )
 
 
+class PassesOn:
+    """Rules that decide nothing: what any station reads goes to one key, ALL."""
+
+    initial: State = initial
+
+    def decide(self, _: State, message: Message[Any]) -> list[SessionEvent]:
+        return [delivered("ALL", 1, at=message.event.at)]
+
+    def evolve(self, state: State, _: SessionEvent) -> State:
+        return state
+
+
 def stream() -> Stream:
     """It borrows the name and the topics of sessions."""
     return Stream(

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from contracts.cloudevents import Attributes, Unreadable, from_headers, to_headers
-from contracts.event import Event
+from contracts.event import Event, GatewayId
+from contracts.gateways import GatewayAlive
 from contracts.generate import events
-from contracts.topics import CATALOGUE, DECIDERS, NULLS, STATIONS, Topic
+from contracts.topics import ALIVE, CATALOGUE, DECIDERS, NULLS, STATIONS, Topic
 from tests.samples import NOON, example
 
 CLASSES = [(topic, cls) for topic in CATALOGUE for cls in topic.classes]
@@ -46,6 +47,21 @@ def test_an_event_survives_the_wire(topic: Topic[Event], cls: type[Event]) -> No
 def test_what_is_no_event_is_unreadable(value: bytes) -> None:
     with pytest.raises(Unreadable):
         STATIONS.decode(value)
+
+
+def test_what_is_nested_too_deep_is_unreadable_too() -> None:
+    deep = b'{"type":"HeartbeatReceived","x":' + b"[" * 10_000 + b"]" * 10_000 + b"}"
+    with pytest.raises(Unreadable):
+        STATIONS.decode(deep)
+
+
+def test_an_event_under_a_key_that_is_not_its_own_is_none_of_ours() -> None:
+    alive = GatewayAlive(at=NOON, gateway=GatewayId("g-1"), reply_to=0, started_at=NOON, connections=0)
+    value = ALIVE.encode(alive)
+    assert value is not None
+    assert ALIVE.under(b"g-1", value) == alive
+    with pytest.raises(Unreadable, match="key"):
+        ALIVE.under(b"g-2", value)
 
 
 texts = st.text(min_size=1, max_size=50)

@@ -49,17 +49,24 @@ def services(overlay: str) -> dict[str, Object]:
 
 
 def workloads(overlay: str) -> dict[str, Object]:
-    """The services, and the job that sets topics and tables up."""
-    return services(overlay) | named(of_kind(overlay, "Job"))
+    """The services, the job that sets topics and tables up, and what runs every day."""
+    return services(overlay) | named(of_kind(overlay, "Job", "CronJob"))
+
+
+def template(workload: Object) -> Object:
+    """What the pods of a workload are made of."""
+    spec: Object = workload["spec"]
+    made: Object = spec["jobTemplate"]["spec"]["template"] if workload["kind"] == "CronJob" else spec["template"]
+    return made
 
 
 def pod(workload: Object) -> Object:
-    spec: Object = workload["spec"]["template"]["spec"]
+    spec: Object = template(workload)["spec"]
     return spec
 
 
 def pod_labels(workload: Object) -> dict[str, str]:
-    labels: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    labels: dict[str, str] = template(workload)["metadata"]["labels"]
     return labels
 
 
@@ -83,7 +90,7 @@ def secret_keys(one: Object, *, optional: bool = True) -> dict[str, str]:
 
 def configured(overlay: str) -> dict[str, str]:
     """The variables that every container takes from the ConfigMap."""
-    [config] = of_kind(overlay, "ConfigMap")
+    [config] = [each for each in of_kind(overlay, "ConfigMap") if "VOLTSTREAM_LOG" in each["data"]]
     values: dict[str, str] = config["data"]
     return values
 
@@ -95,8 +102,8 @@ def selects(selector: Object, labels: dict[str, str]) -> bool:
 
 
 def fits(expression: Object, labels: dict[str, str]) -> bool:
-    assert expression["operator"] == "In", "only In is used here"
-    return labels.get(expression["key"]) in expression["values"]
+    assert expression["operator"] in {"In", "NotIn"}, "only these are used here"
+    return (labels.get(expression["key"]) in expression["values"]) is (expression["operator"] == "In")
 
 
 def probes(one: Object) -> Iterator[tuple[str, Object]]:

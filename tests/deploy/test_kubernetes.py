@@ -5,6 +5,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from services.api import nightly
 from tests.deploy.rendered import (
     K8S,
     OVERLAYS,
@@ -22,7 +23,7 @@ from tests.deploy.rendered import (
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 VERSIONS = ("1.30", "1.37")
-NOT_SERVICES = {"namespace.yaml", "setup.yaml"}
+NOT_SERVICES = {"namespace.yaml", "setup.yaml", "reconciliation.yaml"}
 
 
 @each_overlay
@@ -63,7 +64,7 @@ def test_a_service_runs_its_own_program(overlay: str) -> None:
 @each_overlay
 def test_a_file_of_base_makes_the_service_of_its_name(overlay: str) -> None:
     files = {one.stem for one in (K8S / "base").glob("*.yaml")}
-    assert services(overlay).keys() == files - {"namespace", "setup", "kustomization", "every-pod"}
+    assert services(overlay).keys() == files - {"namespace", "setup", "reconciliation", "kustomization", "every-pod"}
 
 
 @each_overlay
@@ -78,6 +79,16 @@ def test_the_job_makes_topics_then_tables(overlay: str) -> None:
     [job] = of_kind(overlay, "Job")
     commands = [one["command"][2:] for one in containers(job)]
     assert commands == [["chassis.topics", "create"], ["services.views", "migrate"], ["services.analytics", "migrate"]]
+
+
+@each_overlay
+def test_yesterday_is_reconciled_once_a_day_and_a_difference_is_not_looked_for_again(overlay: str) -> None:
+    [daily] = of_kind(overlay, "CronJob")
+    minute, hour, *days = daily["spec"]["schedule"].split()
+    assert (minute.isdigit(), int(hour) >= 12, days, daily["spec"]["timeZone"]) == (True, True, ["*"] * 3, "Etc/UTC")
+    assert container(daily)["command"] == ["python", "-m", "services.api", "reconcile"]
+    [rule] = daily["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [nightly.DIFFER])
 
 
 @each_overlay

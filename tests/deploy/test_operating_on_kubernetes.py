@@ -25,7 +25,7 @@ def test_the_overlay_in_the_guide_refines_the_production_overlay(tmp_path: Path)
     assert services_named(objects, "gateway")["spec"]["type"] == "LoadBalancer"
     images = set(re.findall(r"'image': '(.*?)'", str(objects)))
     assert images == {"registry.example.net/charging/voltstream:0.1.0"}
-    [config] = [one["data"] for one in objects if one["kind"] == "ConfigMap"]
+    [config] = [one["data"] for one in objects if one["kind"] == "ConfigMap" and "VOLTSTREAM_LOG" in one["data"]]
     assert (config["VOLTSTREAM_TOPIC_PREFIX"], config["VOLTSTREAM_PARTITIONS"]) == ("charging.", "12")
 
 

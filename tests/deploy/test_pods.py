@@ -51,10 +51,13 @@ def test_the_namespace_enforces_the_restricted_profile(overlay: str) -> None:
 def test_only_tmp_can_be_written(overlay: str) -> None:
     writable = {"name": "tmp", "mountPath": "/tmp"}
     certificates = {"name": "certificates", "mountPath": "/certificates", "readOnly": True}
-    for workload in workloads(overlay).values():
+    sellers = {"name": "sellers", "mountPath": "/sellers", "readOnly": True}
+    for name, workload in workloads(overlay).items():
+        read = [certificates, sellers] if name in {"invoicing", "api"} else [certificates]
         kinds = {volume["name"]: volume.keys() - {"name"} for volume in pod(workload)["volumes"]}
-        assert kinds == {"tmp": {"emptyDir"}, "certificates": {"configMap"}}
-        assert all(one["volumeMounts"] == [writable, certificates] for one in containers(workload))
+        assert kinds == {"tmp": {"emptyDir"}} | {one["name"]: {"configMap"} for one in read}
+        mounted = [sorted(one["volumeMounts"], key=lambda each: str(each["name"])) for one in containers(workload)]
+        assert all(mounts == [*read, writable] for mounts in mounted)
 
 
 @each_overlay

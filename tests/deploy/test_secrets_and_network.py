@@ -28,6 +28,8 @@ USES = {
     "clickhouse": r"\bchassis(\.| import .*\b)clickhouse\b",
     "secret": r"\bchassis\.secrets import .*\bSecrets\b",
     "admin_digest": r"\badmin_digest\b",
+    "stripe_key": r"\bsettings\.stripe_key\b",
+    "stripe_webhook_secrets": r"\bsettings\.stripe_webhook_secrets\b",
 }
 """What a program's source looks like that needs a value of the secret."""
 
@@ -124,7 +126,9 @@ def test_production_denies_what_no_policy_allows() -> None:
     assert denied == [{"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}]
 
 
-@pytest.mark.parametrize(("key", "port"), [("kafka", 9092), ("sql", 5432), ("clickhouse", 8123), ("clickhouse", 8443)])
+@pytest.mark.parametrize(
+    ("key", "port"), [("kafka", 9092), ("sql", 5432), ("clickhouse", 8123), ("clickhouse", 8443), ("stripe_key", 443)]
+)
 def test_who_knows_an_address_may_reach_it_and_nobody_else(key: str, port: int) -> None:
     assert allowed("egress", port) == holders(key)
 

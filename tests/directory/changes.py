@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from contracts.event import Message, RequestId, Sealed, SiteId, StationId, TenantId, TokenId
-from contracts.reference import AccessKey, Site, Station, TariffAssignment, TariffVersion, Token
+from contracts.event import AccountId, Message, RequestId, Sealed, SiteId, StationId, TenantId, TokenId
+from contracts.reference import AccessKey, CustomerAccount, Site, Station, TariffAssignment, TariffVersion, Token
 from contracts.requests import (
     Change,
     ChangeAccepted,
@@ -16,6 +16,7 @@ from contracts.requests import (
     Delete,
     Kind,
     PutAccessKey,
+    PutAccount,
     PutSite,
     PutStation,
     PutTariff,
@@ -38,6 +39,7 @@ IDS: dict[Kind, str] = {
     "access": KEY,
     "tariff": "AC",
     "tariff_assignment": "tenant",
+    "account": "fleet",
 }
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA"
 UID = Sealed("c2VhbGVk")
@@ -72,6 +74,13 @@ def assignment(version: int = 1, **fields: Any) -> TariffAssignment:
     return replace(TariffAssignment(at=NOON, tenant=ACME, version=version, id="tenant", tariff="AC"), **fields)
 
 
+def account(version: int = 1, **fields: Any) -> CustomerAccount:
+    made = CustomerAccount(
+        at=NOON, tenant=ACME, version=version, id=AccountId("fleet"), kind="postpaid", currency="EUR"
+    )
+    return replace(made, **fields)
+
+
 def kind_of(change: Change) -> Kind:
     match change:
         case PutSite():
@@ -86,6 +95,8 @@ def kind_of(change: Change) -> Kind:
             return "tariff"
         case PutTariffAssignment():
             return "tariff_assignment"
+        case PutAccount():
+            return "account"
 
 
 def requested(change: Change, request: str = "r1", *, kind: Kind | None = None, **fields: Any) -> ChangeRequested:
@@ -105,10 +116,16 @@ def requested(change: Change, request: str = "r1", *, kind: Kind | None = None, 
 
 
 def asked(
-    change: Change, request: str = "r1", *, kind: Kind | None = None, site_known: bool = True, **fields: Any
+    change: Change,
+    request: str = "r1",
+    *,
+    kind: Kind | None = None,
+    site_known: bool = True,
+    account_known: bool = True,
+    **fields: Any,
 ) -> Asked:
     event = requested(change, request, kind=kind, **fields)
-    return Asked(Message(event, "5d2c", event.at), site_known)
+    return Asked(Message(event, "5d2c", event.at), site_known, account_known=account_known)
 
 
 def accepted(version: int, request: str = "r1", *, kind: Kind = "station", **fields: Any) -> ChangeAccepted:

@@ -4,10 +4,19 @@ import msgspec
 import pytest
 from hypothesis import given as given_any
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chassis.decider import step
-from contracts.event import SiteId
-from contracts.reference import AccessKeyForgotten, Forgotten, SiteForgotten, StationForgotten, Thing, TokenForgotten
+from contracts.event import AccountId, SiteId
+from contracts.reference import (
+    AccessKeyForgotten,
+    CustomerAccountForgotten,
+    Forgotten,
+    SiteForgotten,
+    StationForgotten,
+    Thing,
+    TokenForgotten,
+)
 from contracts.requests import (
     Change,
     ChangeAccepted,
@@ -16,6 +25,7 @@ from contracts.requests import (
     Delete,
     Kind,
     PutAccessKey,
+    PutAccount,
     PutSite,
     PutStation,
     PutTariff,
@@ -38,6 +48,7 @@ from tests.directory.changes import (
     OTHER,
     UID,
     accepted,
+    account,
     asked,
     assignment,
     key,
@@ -56,6 +67,7 @@ PUTS: list[tuple[Kind, Change, Record]] = [
     ("access", PutAccessKey(key(9)), key(1)),
     ("tariff", PutTariff(tariff(9)), tariff(1)),
     ("tariff_assignment", PutTariffAssignment(assignment(9)), assignment(1)),
+    ("account", PutAccount(account(9)), account(1)),
 ]
 
 
@@ -143,6 +155,7 @@ def test_what_should_exist_but_does_not_is_refused() -> None:
         ("station", station(3), StationForgotten(at=NOON, tenant=ACME, id=CHARGER)),
         ("token", token(3), TokenForgotten(at=NOON, tenant=ACME, id=CARD)),
         ("access", key(3), AccessKeyForgotten(at=NOON, tenant=ACME, id=KEY)),
+        ("account", account(3), CustomerAccountForgotten(at=NOON, tenant=ACME, id=account().id)),
     ],
 )
 def test_a_deletion_is_a_version_of_its_own(kind: Kind, record: Record, forgotten: Forgotten) -> None:
@@ -387,3 +400,27 @@ def test_a_state_fits_its_record() -> None:
 def test_a_newer_version_without_its_record_means_that_the_thing_is_gone() -> None:
     gone: ChangeAccepted = accepted(4)
     assert domain.evolve(Present(station(3)), gone) == Absent(4, (gone,))
+
+
+# ---- accounts ------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_is_kept_with_its_version() -> None:
+    wish = replace(account(), version=0, name="Fleet Ltd")
+    assert given(domain).when(asked(PutAccount(wish))) == [account(1, name="Fleet Ltd"), accepted(1, kind="account")]
+
+
+def test_a_token_cannot_be_paid_for_by_an_account_that_is_not_there() -> None:
+    wish = PutToken(token(account=AccountId("fleet")))
+    assert given(domain).when(asked(wish, account_known=False)) == [
+        refused("unknown_account", "there is no account fleet", kind="token")
+    ]
+    assert given(domain).when(asked(wish)) == [token(1, account=AccountId("fleet")), accepted(1, kind="token")]
+
+
+def test_a_token_may_stay_on_an_account_that_has_been_deleted() -> None:
+    before, wish = token(1, account=AccountId("fleet")), token(account=AccountId("fleet"), label="van 12")
+    assert given(domain, before).when(asked(PutToken(wish), account_known=False)) == [
+        replace(wish, version=2),
+        accepted(2, kind="token"),
+    ]

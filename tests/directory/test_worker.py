@@ -4,10 +4,20 @@ import pytest
 
 from chassis.copies import Copies
 from chassis.settings import Settings
-from contracts.event import Event, Message, TenantId
+from contracts.event import AccountId, Event, Message, TenantId
 from contracts.reference import AccessKey, Site, Station, TariffAssignment, Token
-from contracts.requests import Change, Delete, PutSite, PutStation, PutTariff, PutTariffAssignment, SetPassword
-from contracts.topics import ACCESS, DIRECTORY, REGISTRY, REQUESTS, SITES, TARIFFS, TOKENS, Topic
+from contracts.requests import (
+    Change,
+    Delete,
+    PutAccount,
+    PutSite,
+    PutStation,
+    PutTariff,
+    PutTariffAssignment,
+    PutToken,
+    SetPassword,
+)
+from contracts.topics import ACCESS, ACCOUNTS, DIRECTORY, REGISTRY, REQUESTS, SITES, TARIFFS, TOKENS, Topic, of_change
 from services.directory import domain, worker
 from services.directory.domain import Asked, Output
 from tests.directory.changes import (
@@ -16,6 +26,7 @@ from tests.directory.changes import (
     OSLO,
     OTHER,
     accepted,
+    account,
     asked,
     assignment,
     key,
@@ -46,7 +57,7 @@ def regarded(change: Change, tenant: TenantId = ACME) -> Asked:
 
 def test_it_hears_requests_and_writes_what_comes_of_them() -> None:
     assert STREAM.inputs == (REQUESTS,)
-    assert set(STREAM.outputs) == {DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS}
+    assert set(STREAM.outputs) == {DIRECTORY, SITES, REGISTRY, TOKENS, ACCESS, TARIFFS, ACCOUNTS}
     assert STREAM.answers == ()
 
 
@@ -99,3 +110,21 @@ def test_an_outcome_belongs_to_the_state_of_its_request() -> None:
     request = asked(Delete()).message.event
     where = REQUESTS.key_of(request).decode()
     assert worker.key_of_state(accepted(1)) == worker.key_of_state(refused("not_found", "")) == where
+
+
+def test_only_an_account_of_the_tenant_pays_for_a_token() -> None:
+    copies = Copies(*STREAM.copies)
+    copies.of(ACCOUNTS).apply(ACCOUNTS.key_of(account()), ACCOUNTS.encode(account()))
+    for name, tenant, known in (
+        ("fleet", ACME, True),
+        ("adhoc-1", ACME, True),
+        ("nobody", ACME, False),
+        ("fleet", OTHER, False),
+    ):
+        event = requested(PutToken(token(account=AccountId(name))), tenant=tenant)
+        assert STREAM.regard(Message(event, "5d2c", event.at), copies).account_known is known
+
+
+def test_an_account_belongs_to_the_state_of_its_requests() -> None:
+    assert STREAM.key_of_state is not None
+    assert STREAM.key_of_state(account()) == of_change(requested(PutAccount(account())))

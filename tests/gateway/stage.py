@@ -119,7 +119,12 @@ class Stage:
         headers = {} if password is None else {"Authorization": basic(identity, password)}
         url = f"ws://127.0.0.1:{self.port}{how.pop('path')}"
         return await connect(
-            url, additional_headers=headers | how.pop("headers", {}), compression=None, proxy=None, **how
+            url,
+            additional_headers=headers | how.pop("headers", {}),
+            compression=None,
+            proxy=None,
+            open_timeout=60,
+            **how,
         )
 
     async def connected(self, identity: str | None = None, **fields: Any) -> tuple[ClientConnection, ConnectionOpened]:

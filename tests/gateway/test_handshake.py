@@ -147,6 +147,12 @@ def test_the_version_is_the_stations_first_that_we_speak(
     )
 
 
+@pytest.mark.covers("Q-16", "T-08", "T-11")
+def test_q_16_each_connection_chooses_anew() -> None:
+    """A probe with the one version, and then an offer that begins with another."""
+    assert [choose(offer, None).protocol for offer in (["ocpp1.6"], ["ocpp2.0.1", "ocpp1.6"])] == ["ocpp1.6"] * 2
+
+
 @pytest.mark.covers("C-011")
 def test_offers_may_come_in_several_headers() -> None:
     assert offers(["ocpp2.0.1, ocpp1.6", "ocpp1.5,", ""]) == ["ocpp2.0.1", "ocpp1.6", "ocpp1.5"]

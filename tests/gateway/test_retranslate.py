@@ -35,9 +35,9 @@ BOOT = '[2,"1","BootNotification",{"chargePointVendor":"Zaptec","chargePointMode
 
 
 def reading(*stations: Station, most: int = 10) -> tuple[Reading, Result]:
-    registry: Copy[StationRecord] = Copy(Whole(REGISTRY))
+    registry: Copy[StationRecord] = Copy(Whole(REGISTRY, rekey=lambda key: key.partition(b"/")[2]))
     for record in stations:
-        registry.apply(record.id.encode(), REGISTRY.encode(record))
+        registry.apply(REGISTRY.key_of(record), REGISTRY.encode(record))
     result = Result()
     return Reading(registry, SECRETS, result, most=most), result
 

@@ -684,6 +684,7 @@ def test_a_station_is_asked_to_boot() -> None:
     assert ask.shown == ask.frame
 
 
+@pytest.mark.covers("TC_055", "M-37")
 @pytest.mark.parametrize(("call", "status"), [(Trigger(), "NotImplemented"), (Trigger(), "Rejected")])
 def test_a_trigger_may_be_not_implemented(call: Trigger, status: str) -> None:
     ask = asked(call)

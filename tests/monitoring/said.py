@@ -27,6 +27,7 @@ from contracts.operations import (
     StopCharge,
     Task,
 )
+from contracts.sessions import ClockEstimated, EnergyDelivered, MeterFellSilent, SessionAuthorized, SessionEnded
 from contracts.stations import (
     ConnectionOpened,
     ConnectorStatusReported,
@@ -46,6 +47,9 @@ LIMITS: Limits = {
     "reconnect_loop": Limit(1, timedelta(seconds=60)),
     "refused_starts": Limit(2, timedelta(seconds=60)),
     "failed_starts": Limit(2, timedelta(seconds=60)),
+    "charging_refused": Limit(1, timedelta(seconds=60)),
+    "silent_meter": Limit(1, timedelta(seconds=60)),
+    "wrong_clock": Limit(1, timedelta(seconds=60)),
 }
 START = StartCharge(token=TokenId("t-1"), evse=1)
 STOP = StopCharge(session=SessionId("s-1"), transaction=TransactionId("7"))
@@ -129,6 +133,26 @@ def expired(at: float = 0, command: str = "c-1", *, station: str = "ST1") -> Com
 
 def fulfilled(at: float = 0, command: str = "c-1", *, station: str = "ST1") -> CommandFulfilled:
     return CommandFulfilled(at=second(at), **of(station), command=CommandId(command))
+
+
+def authorized(at: float = 0, status: TokenStatus = "Invalid", session: str = "s-1") -> SessionAuthorized:
+    return SessionAuthorized(at=second(at), **of(), session=SessionId(session), info=TokenInfo(status))
+
+
+def delivered(at: float = 0, session: str = "s-1") -> EnergyDelivered:
+    return EnergyDelivered(at=second(at), **of(), session=SessionId(session), energy_wh=500, meter_wh=1500)
+
+
+def ended(at: float = 0, session: str = "s-1") -> SessionEnded:
+    return SessionEnded(at=second(at), **of(), session=SessionId(session), report="r", reason="Local")
+
+
+def silent(at: float = 0) -> MeterFellSilent:
+    return MeterFellSilent(at=second(at), **of(), session=SessionId("s-1"), evse=2, connector=1)
+
+
+def clock(at: float = 0, behind_s: int = 660) -> ClockEstimated:
+    return ClockEstimated(at=second(at), **of(), behind_s=behind_s)
 
 
 def heard(events: list[Any], *, first: int = 0) -> list[Message[Any]]:

@@ -8,12 +8,16 @@ import pytest
 from contracts.alerts import AlertCleared, AlertRaised
 from contracts.event import Message
 from services.monitoring import domain
-from services.monitoring.domain import NOTHING, Happening, Limit, Open, Seen, Subject
+from services.monitoring.domain import NOTHING, Happening, Limit, Open, Seen, Starts, Subject
 from tests.monitoring.said import (
     ACME,
     STOP,
+    authorized,
+    clock,
     connected,
     decided,
+    delivered,
+    ended,
     expired,
     failed,
     faulted,
@@ -25,11 +29,12 @@ from tests.monitoring.said import (
     rejected,
     requested,
     second,
+    silent,
 )
 
 STATION = Subject("flapping_connection", **of())
 TWICE = Limit(2, timedelta(seconds=60))
-PENDING = {requested().command: second(0)}
+PENDING: Starts = {requested().command: second(0)}
 
 
 def happening(event: Any, **starts: Any) -> Happening | None:
@@ -45,6 +50,9 @@ def happening(event: Any, **starts: Any) -> Happening | None:
         (connected(), STATION, "from 203.0.113.9"),
         (connected(address=""), STATION, ""),
         (decided(status="Blocked"), Subject("refused_starts", **of()), "Blocked"),
+        (silent(), Subject("silent_meter", **of(), evse=2, connector=1), "session s-1"),
+        (clock(), Subject("wrong_clock", **of()), "660 s behind"),
+        (clock(behind_s=-90), Subject("wrong_clock", **of()), "90 s ahead"),
     ],
 )
 def test_what_is_counted_names_its_subject_and_what_it_was(event: Any, subject: Subject, detail: str) -> None:
@@ -63,6 +71,10 @@ def test_what_is_counted_names_its_subject_and_what_it_was(event: Any, subject: 
         failed(),
         expired(),
         fulfilled(),
+        authorized(),
+        delivered(),
+        ended(),
+        clock(behind_s=0),
     ],
 )
 def test_nothing_else_is_counted(event: Any) -> None:
@@ -92,6 +104,27 @@ def test_only_starts_are_remembered_and_not_for_ever() -> None:
     [start, stop, later] = heard([requested(0), requested(1, "c-2", STOP), requested(7_201, "c-3")])
     assert domain.started(domain.started({}, start), stop) == PENDING
     assert list(domain.started(PENDING, later)) == ["c-3"]
+
+
+@pytest.mark.covers("Q-60")
+def test_q_60_energy_that_flows_a_minute_after_its_token_was_refused_is_counted() -> None:
+    refused = domain.started({}, heard([authorized(0)])[0])
+    assert happening(delivered(60), starts=refused) is None
+    counted = happening(delivered(61), starts=refused)
+    assert counted == Happening(Subject("charging_refused", **of()), second(1), 7, "session s-1 is at 500 Wh")
+    assert happening(delivered(61, "s-2"), starts=refused) is None
+
+
+@pytest.mark.covers("Q-60")
+def test_q_60_what_was_accepted_or_is_over_is_not_remembered_as_refused() -> None:
+    [accepted, refused, other, over] = heard(
+        [authorized(0, "Accepted"), authorized(1), authorized(2, "Blocked", "s-2"), ended(3)]
+    )
+    assert domain.started({}, accepted) == {}
+    both = domain.started(domain.started({}, refused), other)
+    assert domain.started(both, over) == {"s-2": second(2)}
+    [late] = heard([authorized(7_300, "Expired", "s-3")])
+    assert list(domain.started(both, late)) == ["s-3"]
 
 
 def at(seconds: float, place: int = 0) -> Happening:

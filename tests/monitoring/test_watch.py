@@ -11,15 +11,19 @@ from chassis.settings import Settings
 from chassis.windows import LATE, SKEW
 from contracts.alerts import AlertRaised, AlertRule
 from contracts.event import Event, Message
-from contracts.topics import AUTHORIZATIONS, OPERATIONS, STATIONS, Topic
+from contracts.topics import AUTHORIZATIONS, OPERATIONS, READINGS, SESSIONS, STATIONS, Topic
 from services.monitoring import domain, watch, worker
 from services.monitoring.domain import Limit
 from services.monitoring.watch import RULES, Watch
 from tests.monitoring.said import (
     LIMITS,
+    authorized,
+    clock,
     conflicting,
     connected,
     decided,
+    delivered,
+    ended,
     failed,
     faulted,
     fulfilled,
@@ -29,6 +33,7 @@ from tests.monitoring.said import (
     requested,
     second,
     short,
+    silent,
 )
 
 
@@ -51,6 +56,12 @@ def test_a_flapping_station_is_one_alert_however_long_it_flaps() -> None:
     assert short(run(STATIONS, events, until=700)) == expected
 
 
+@pytest.mark.covers("Q-16")
+def test_q_16_a_station_that_probes_before_it_comes_and_is_slow_to_come_again_is_no_alert() -> None:
+    probes = [connected(gap * 60 + seconds) for gap in range(0, 120, 6) for seconds in (0, 2)]
+    assert short(run(STATIONS, probes)) == []
+
+
 @pytest.mark.covers("C-023", "T-64")
 def test_an_identity_conflict_is_an_alert_at_once_and_over_when_no_more_is_suspected() -> None:
     events = [conflicting(0), conflicting(30), conflicting(1, station="ST2")]
@@ -67,6 +78,21 @@ def test_a_reconnect_loop_is_an_alert_that_says_after_what_the_station_leaves() 
     [(_, alert)] = run(STATIONS, [looping(0), looping(30)], until=80)
     assert isinstance(alert, AlertRaised)
     assert (alert.rule, alert.detail) == ("reconnect_loop", "it has left 3 times after the answer to BootNotification")
+
+
+@pytest.mark.covers("Q-60")
+def test_q_60_a_station_that_goes_on_although_it_was_refused_is_one_alert_while_it_does() -> None:
+    ignores = [authorized(0), *(delivered(n) for n in range(30, 300, 30))]
+    assert short(run(SESSIONS, ignores)) == [("raised", "charging_refused", 90.0)]
+    assert short(run(SESSIONS, [authorized(0), delivered(30), ended(50)])) == []
+
+
+@pytest.mark.covers("Q-93", "Q-104")
+def test_q_93_a_meter_that_falls_silent_and_q_104_a_clock_that_is_off_are_alerts() -> None:
+    assert short(run(READINGS, [silent(0), clock(1), clock(2, 0)])) == [
+        ("raised", "silent_meter", 0.0),
+        ("raised", "wrong_clock", 1.0),
+    ]
 
 
 def test_refused_starts_are_counted_per_station() -> None:
@@ -98,7 +124,7 @@ def test_a_topic_is_heard_by_its_own_rules_alone() -> None:
 
 def test_what_is_heard_is_what_the_rules_know() -> None:
     assert set(worker.build(Settings()).hears) == set(domain.HEARD)
-    assert set(domain.HEARD) < {*STATIONS.classes, *AUTHORIZATIONS.classes, *OPERATIONS.classes}
+    assert set(domain.HEARD) < {cls for topic in worker.INPUTS for cls in topic.classes}
 
 
 def test_the_settings_say_how_much_is_too_much() -> None:

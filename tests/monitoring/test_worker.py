@@ -38,7 +38,7 @@ from services.monitoring import worker
 from services.monitoring.watch import Watch
 from tests.monitoring.said import connected, decided, essence, faulted, heartbeat
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60

@@ -1,3 +1,6 @@
+import pytest
+from msgspec.structs import replace
+
 from services.operations import domain
 from services.operations.station import Offline, Online
 from tests.given import given
@@ -68,6 +71,20 @@ def test_a_close_of_a_station_that_never_connected_changes_nothing() -> None:
 
 def test_a_station_that_comes_back_after_a_close_has_nothing_to_close() -> None:
     assert given(domain, connected(1), disconnected(1)).when(opened(2)) == [connected(2)]
+
+
+@pytest.mark.covers("Q-16", "T-11")
+def test_q_16_a_short_probe_says_nothing_of_how_the_next_connection_speaks() -> None:
+    """It comes back in another version, after a gap of up to 19 minutes; each connection has its own."""
+    probed = connected(1), disconnected(1, at=2)
+    later = opened(2, at=19 * 60)
+    spoken = replace(later.event, protocol="ocpp2.0.1")
+    [found] = given(domain, *probed).when(replace(later, event=spoken))
+    assert found == replace(connected(2, at=19 * 60), protocol="ocpp2.0.1")
+    assert given(domain, *probed, found).when(closed(1, at=1200)) == []
+    known = state(*probed, found, disconnected(2, at=1300), connected(3, at=1400))
+    assert isinstance(known.connection, Online)
+    assert known.connection.epoch == 3
 
 
 def test_calls_in_flight_fail_as_disconnected_when_the_connection_closes() -> None:

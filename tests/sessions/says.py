@@ -76,6 +76,7 @@ def stop(
     reason: str = "Local",
     readings: Sequence[Reading] = (),
     message_id: str = '"m"',
+    masked_uid: str = "",
 ) -> Heard[TransactionEnded]:
     said = TransactionEnded(
         at=at(minutes),
@@ -89,6 +90,7 @@ def stop(
         transaction=TransactionId(transaction),
         meter_wh=meter_wh,
         token=token,
+        masked_uid=masked_uid,
         reason=reason,
         readings=tuple(readings),
     )

@@ -49,8 +49,10 @@ def test_a_gateway_that_refused_what_was_accepted_ends_the_charging() -> None:
 
 
 def test_a_gateway_that_agreed_with_the_decision_only_renames() -> None:
-    log = Heeded(start(), decision())
-    assert kinds(log.hear(undecided())) == ["SessionRenamed"]
+    log = Heeded(start(), decision(group="family"))
+    assert kinds(log.hear(undecided())) == ["SessionRenamed", "ChargingBegan"]
+    first, second = log.all(ChargingBegan)
+    assert (first.transaction, second.transaction, second.group) == ("1", "1073741999", "family")
     assert kinds(log.hear(undecided())) == []
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -353,7 +354,19 @@ def unlike(messages: list[Heard[Any]]) -> Iterator[Heard[Any]]:
             yield message
 
 
-histories = st.lists(st.one_of(starts(), reads(), stops(), decisions()), max_size=30).map(lambda m: list(unlike(m)))
+def heard_late(history: list[Heard[Any]], lag_s: int | None) -> list[Heard[Any]]:
+    """Return messages with when they were heard: so long after they happened by the station's clock, if anybody knows."""
+    if lag_s is None:
+        return history
+    lag = timedelta(seconds=lag_s)
+    return [replace(message, heard_at=message.event.at + lag) for message in history]
+
+
+histories = st.builds(
+    heard_late,
+    st.lists(st.one_of(starts(), reads(), stops(), decisions()), max_size=30).map(lambda m: list(unlike(m))),
+    st.none() | st.integers(-200, 4000),
+)
 
 
 @pytest.mark.covers("X-45")
@@ -390,7 +403,7 @@ def test_hearing_what_a_station_repeats_only_records_that_it_did(history: list[H
     for message in history:
         log.hear(message)
         if type(message.event).__name__ in {"TransactionStarted", "MetersRead", "TransactionEnded"}:
-            again = Heard(message.event, f"{message.id} again {len(log.events)}")
+            again = replace(message, id=f"{message.id} again {len(log.events)}")
             allowed = {"StartRepeated", "StopRepeated", "AnswerOwed", "StartAnswered"}
             sessions = log.state.open, log.state.closed, log.state.past
             assert set(kinds(log.hear(again))) <= allowed

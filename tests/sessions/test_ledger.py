@@ -17,10 +17,12 @@ from contracts.sessions import (
     SessionPresumedEnded,
     SessionQuarantined,
     SessionRepaired,
+    SessionStarted,
 )
+from contracts.stations import Reading
 from services.sessions.heard import Heard
 from services.sessions.ledger import Line, Place, after, entry, settled
-from tests.sessions.says import NOON, Heeded, meters, reading, session_of, start, stop
+from tests.sessions.says import NOON, Heeded, meters, only, reading, session_of, start, stop
 from tests.sessions.test_domain import histories
 from tests.sessions.test_repairs import asked
 
@@ -77,6 +79,82 @@ def test_a_reading_without_its_session_is_settled_by_the_next_one_with_it() -> N
 def test_a_register_that_begins_at_0_with_each_session_has_no_gaps() -> None:
     log = Heeded(start(meter_wh=0), stop(meter_wh=7000), second(meter_wh=0), stop("s", meter_wh=900, **STOP_TWO))
     assert ledger(log) == (7900, 7900, 0, 0)
+
+
+@pytest.mark.covers("X-45", "Q-80")
+def test_a_session_with_a_register_of_its_own_leaves_the_connectors_where_it_was() -> None:
+    """What that one shows afterwards of the session is not delivered a second time."""
+    log = Heeded(meters(reading(50_000), transaction=None), start(meter_wh=0, minutes=2), stop(meter_wh=7000))
+    assert log.one(SessionEnded).account == Account(
+        delivered_wh=7000, attributed_wh=7000, site=log.one(SessionStarted).site, time_zone="Europe/Oslo"
+    )
+    log.hear(meters(reading(57_000, minutes=61), transaction=None))
+    assert ledger(log) == (7000, 7000, 0, 0)
+
+
+@pytest.mark.covers("X-45", "Q-80")
+def test_what_was_nobodys_before_a_session_is_none_of_it_whatever_other_connectors_have_shown_since() -> None:
+    log = Heeded(start(), stop(), meters(reading(8060, minutes=70), transaction=None))
+    log.hear(start("other", evse=2, minutes=200))
+    log.hear(start("own", meter_wh=0, minutes=90))
+    log.hear(stop("its stop", transaction="3", meter_wh=900, minutes=150))
+    assert ledger(log) == (7060 + 900, 7000 + 900, 0, 60)
+
+
+def outside(wh: int, minutes: float) -> Heard[Any]:
+    return meters(reading(wh, minutes=minutes), transaction=None)
+
+
+OF_ITS_OWN = (outside(50_000, -5), start(meter_wh=0))
+"""A session whose register is not the one that its connector's energy has been followed by."""
+
+
+@pytest.mark.covers("Q-78", "Q-80")
+def test_a_session_may_go_on_from_where_the_register_of_the_one_before_ended() -> None:
+    """The meter was changed: what it shows between the two is nobody's."""
+    log = Heeded(*OF_ITS_OWN, stop(meter_wh=7000), second(meter_wh=7100), stop("s", meter_wh=8000, **STOP_TWO))
+    assert ledger(log) == (8000, 7900, 0, 100)
+
+
+@pytest.mark.covers("Q-80", "Q-97")
+@pytest.mark.parametrize(("less_wh", "goes_on"), [(9, True), (10, False)])
+@pytest.mark.parametrize("history", [(start(), stop()), (*OF_ITS_OWN, stop())])
+def test_a_register_that_shows_a_little_less_at_the_next_start_goes_on(
+    history: tuple[Heard[Any], ...], less_wh: int, goes_on: bool
+) -> None:
+    log = Heeded(*history)
+    account = only(log.hear(second(meter_wh=8000 - less_wh)), SessionStarted).account
+    assert (account is not None) is goes_on
+    assert account is None or (account.delivered_wh, account.register_wh) == (0, 8000 - less_wh)
+
+
+@pytest.mark.covers("Q-80")
+def test_a_register_that_begins_at_0_again_does_not_go_on_from_next_to_nothing() -> None:
+    log = Heeded(*OF_ITS_OWN, stop(meter_wh=5), outside(50_005, 70), second(meter_wh=0))
+    log.hear(stop("s", meter_wh=7000, **STOP_TWO))
+    log.hear(outside(57_005, 160))
+    assert ledger(log) == (7005, 7005, 0, 0)
+
+
+@pytest.mark.covers("X-45", "Q-80")
+def test_what_a_stop_takes_back_of_a_session_the_connectors_register_shows_as_nobodys() -> None:
+    log = Heeded(*OF_ITS_OWN, meters(reading(4000)), stop(meter_wh=3000))
+    assert ledger(log) == (3000, 3000, 0, 0)
+    log.hear(outside(54_000, 70))
+    assert ledger(log) == (4000, 3000, 0, 1000)
+
+
+@pytest.mark.covers("X-23")
+def test_where_sessions_have_more_than_a_register_shows_another_ones_energy_is_delivered_as_it_is() -> None:
+    log = Heeded(
+        *(start("own", meter_wh=None, minutes=-100), meters(reading(500, minutes=-99))),
+        *(start("one"), meters(reading(5000), transaction="2")),
+        *(second(meter_wh=5000), meters(reading(6000, minutes=99), transaction="3")),
+        stop(meter_wh=5400, transaction="2"),
+    )
+    assert ledger(log) == (5000, 5400, 0, -400)
+    log.hear(stop("its stop", meter_wh=900, minutes=-50))
+    assert ledger(log) == (5400, 5800, 0, -400)
 
 
 @pytest.mark.covers("X-46", "Q-81", "Q-94")
@@ -144,6 +222,22 @@ def test_a_stop_that_came_before_its_start_leaves_quarantine_with_it() -> None:
     assert ledger(known) == (7100, 100, 7000, 0)
     known.hear(start())
     assert ledger(known) == (7100, 7100, 0, 0)
+
+
+@pytest.mark.covers("X-14", "C-058")
+@pytest.mark.parametrize("data", [(), (reading(2000, minutes=9),)])
+def test_a_session_whose_stop_came_first_leaves_the_register_where_that_says(data: tuple[Reading, ...]) -> None:
+    account = Heeded(stop(transaction="-1", readings=data), start()).one(SessionEnded).account
+    assert account is not None
+    assert account.register_wh == 8000
+
+
+@pytest.mark.covers("X-14", "Q-80")
+def test_but_not_the_connectors_if_it_has_one_of_its_own() -> None:
+    log = Heeded(meters(reading(50_000), transaction=None), stop(transaction="-1", meter_wh=7000), start(meter_wh=0))
+    assert log.state.lines[0].wh == 50_000
+    log.hear(meters(reading(57_000, minutes=61), transaction=None))
+    assert ledger(log) == (7000, 7000, 0, 0)
 
 
 def test_a_discarded_session_leaves_its_energy_to_nobody() -> None:

@@ -208,6 +208,35 @@ def test_a_register_is_better_than_intervals() -> None:
     assert (meter.energy_wh, meter.source) == (500, "register")
 
 
+@pytest.mark.covers("X-45")
+def test_what_intervals_told_before_the_first_register_is_not_lost() -> None:
+    told = [interval(300, 1), interval(200, 2)]
+    both = reading(wh(100, measurand="Energy.Active.Import.Interval"), 10_600, minutes=3)
+    for shown in (told, [both]), ([*told, both],):
+        meter = Meter(start_missing=True)
+        for some in shown:
+            meter = watched(meter, some, NOON)
+        assert (meter.start_wh, meter.energy_wh, meter.source) == (10_000, 600, "register")
+        later = watched(meter, [interval(50, 4), reading(10_700, minutes=5)], NOON)
+        assert (later.energy_wh, energy(later, 10_750)) == (700, 750), "from then on the register speaks alone"
+
+
+def test_a_register_of_before_the_newest_interval_does_not_take_the_energy_back() -> None:
+    meter = watched(Meter(start_missing=True), [interval(300, 2), interval(200, 4)], NOON)
+    late = watched(meter, [reading(10_300, minutes=3)], NOON)
+    assert (late.start_wh, late.energy_wh, late.source) == (None, 500, "intervals")
+    assert watched(late, [reading(10_500, minutes=4)], NOON).energy_wh == 500, "of the same moment it is known"
+
+
+def test_a_register_that_has_counted_less_than_the_intervals_has_begun_anew() -> None:
+    meter = watched(Meter(start_missing=True), [interval(300, 1), reading(120, minutes=2)], NOON)
+    assert (meter.energy_wh, meter.source, meter.meter_flags) == (300, "samples", ("meter_reset",))
+    meter = watched(meter, [reading(150, minutes=3)], NOON)
+    assert (meter.energy_wh, energy(meter, 200)) == (330, 380)
+    exactly = watched(Meter(start_missing=True), [interval(300, 1), reading(300, minutes=2)], NOON)
+    assert (exactly.start_wh, exactly.energy_wh, exactly.meter_flags) == (0, 300, ())
+
+
 def power(value: str, **more: Any) -> Sample:
     return Sample(value, "Power.Active.Import", "W", **more)
 

@@ -25,6 +25,10 @@ def test_a_start_is_found_by_what_it_said() -> None:
     assert past.find(table, past.digest(start(minutes=1).event, None, 1000)) is None
 
 
+def test_what_a_former_release_remembers_of_a_start_is_found_by_this_one() -> None:
+    assert SAID.hex() == "25525c22d632550f33010cd74b3be54b"
+
+
 def test_everything_a_start_says_tells_it_from_others() -> None:
     others = [start(evse=2), start(token=OTHER), start(minutes=1)]
     digests = {

@@ -16,6 +16,7 @@ from contracts.sessions import (
     SessionRepaired,
 )
 from services.sessions.heard import Heard
+from services.sessions.state import REPAIRS
 from tests.sessions.says import (
     ACME,
     STATION,
@@ -77,6 +78,13 @@ def test_a_session_that_somebody_ended_is_corrected_by_its_real_stop() -> None:
     assert only(log.hear(stop()), SessionCorrected).energy_wh == 7000
 
 
+@pytest.mark.covers("X-23")
+def test_an_attached_stop_that_was_none_of_the_sessions_waits_in_no_quarantine_again() -> None:
+    log = Heeded(*TWO, asked(session_of("lost"), Attach(session_of("two"))))
+    assert kinds(log.hear(stop(transaction="2", meter_wh=9000))) == ["SessionCorrected"], "a person has judged it"
+    assert kinds(log.hear(replace(LOST, id="again"))) == ["StopRepeated"]
+
+
 def test_a_session_presumed_ended_is_corrected_by_hand() -> None:
     log = Heeded(start(), start("new", minutes=30, meter_wh=1600))
     corrected = only(log.hear(asked(session_of("start"), End(at(29), 1590))), SessionCorrected)
@@ -136,6 +144,24 @@ def test_a_repair_is_done_once_and_its_id_serves_no_other() -> None:
     (refused,) = log.hear(asked(session_of("start"), Discard(), fingerprint="other"))
     assert isinstance(refused, RepairRefused)
     assert refused.reason == "idempotency_key_reused"
+
+
+def test_however_often_its_id_is_refused_for_another_a_repair_is_done_once() -> None:
+    log = Heeded(start(), asked(session_of("start"), End(at(60))))
+    for n in range(REPAIRS):
+        log.hear(asked(session_of("start"), Discard(), fingerprint=f"other {n}"))
+    assert log.hear(asked(session_of("start"), End(at(60)))) == []
+
+
+def test_a_repair_that_was_refused_is_refused_once() -> None:
+    log = Heeded(start(), asked(session_of("start"), End(at(-1))))
+    assert log.one(RepairRefused).reason == "ends_before_start"
+    assert log.hear(asked(session_of("start"), End(at(-1)))) == []
+
+
+def test_a_session_of_which_nobody_knows_the_energy_is_discarded_without_any() -> None:
+    log = Heeded(start(meter_wh=None), asked(session_of("start"), Discard()))
+    assert (log.one(SessionRepaired).energy_before_wh, log.one(SessionRepaired).account) == (None, None)
 
 
 def test_the_energy_of_a_quarantined_stop_is_what_its_samples_show() -> None:

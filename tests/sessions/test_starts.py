@@ -86,6 +86,7 @@ BEGAN = ChargingBegan(
     evse=1,
     connector=1,
     started_at=NOON,
+    transaction=TransactionId("1"),
 )
 ANSWERED = StartAnswered(
     at=NOON,
@@ -104,6 +105,11 @@ ANSWERED = StartAnswered(
 @pytest.mark.covers("M-04")
 def test_m_04_a_start_begins_a_session_and_its_answer_waits_for_the_token() -> None:
     assert given(domain).when(start()) == [STARTED, OWED]
+
+
+def test_of_the_uid_of_a_start_and_of_a_stop_is_kept_what_may_be_seen() -> None:
+    log = Heeded(start(masked_uid="…01"), stop(masked_uid="…02"))
+    assert (log.one(SessionStarted).masked_uid, log.one(SessionEnded).masked_uid) == ("…01", "…02")
 
 
 @pytest.mark.covers("M-04")
@@ -279,7 +285,7 @@ def test_c_059_a_new_start_on_a_busy_connector_ends_the_old_session_and_its_stop
 @pytest.mark.covers("X-20")
 def test_x_20_without_a_sample_the_energy_of_the_old_session_is_unknown() -> None:
     presumed = Heeded(start(), start("new", minutes=30)).one(SessionPresumedEnded)
-    assert (presumed.meter_wh, presumed.energy_wh) == (1000, None)
+    assert (presumed.meter_wh, presumed.energy_wh, presumed.reason) == (1000, None, "NewTransaction")
 
 
 @pytest.mark.covers("X-20")
@@ -290,6 +296,19 @@ def test_x_20_a_start_reported_late_does_not_end_the_session_that_came_after_it(
     assert (presumed.session, presumed.at) == (session_of("earlier"), at(30))
     assert [session.id for session in log.state.open] == [session_of("later")]
     assert only(log.hear(stop("its stop", transaction="2", minutes=20)), SessionCorrected).energy_wh == 7000
+
+
+@pytest.mark.covers("X-20", "X-43")
+def test_x_43_a_start_below_what_has_been_read_since_came_late_by_a_clock_that_is_right() -> None:
+    log = Heeded(start(), meters(reading(5000)), start("earlier", minutes=-30, meter_wh=3000))
+    assert log.one(SessionPresumedEnded).session == session_of("earlier")
+    assert [session.id for session in log.state.open] == [session_of("start")]
+
+
+@pytest.mark.covers("X-14", "X-45")
+def test_x_14_a_session_whose_stop_came_first_was_counted_by_its_registers() -> None:
+    ended = Heeded(stop(transaction="-1"), start()).one(SessionEnded)
+    assert (ended.energy_wh, ended.energy_source) == (7000, "register")
 
 
 def test_a_station_with_too_many_open_sessions_loses_sight_of_the_oldest() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contracts.event import TransactionId
+from contracts.event import SessionId, TransactionId, derived_id
 from contracts.sessions import (
     Account,
     ChargingBegan,
@@ -136,6 +136,70 @@ def test_x_23_a_stop_that_names_its_session_counts_instead_of_a_guess(guess: Hea
     assert kinds(log.hear(stop("again", meter_wh=9000))) == ["StopRepeated"], "the first that names it counts"
 
 
+@pytest.mark.covers("X-12", "X-23")
+def test_x_23_a_stop_that_a_guess_took_wrongly_waits_in_quarantine_for_its_start() -> None:
+    """Its start may be heard yet; and said again it must not end whatever else goes on."""
+    log = Heeded(start(), stop("foreign", transaction="77", meter_wh=3000, minutes=30, reason="Remote", token=CARD))
+    given_back = SessionId(derived_id(session_of("start"), "sessions", "given back"))
+    corrected, quarantined = log.hear(stop())
+    assert (type(corrected), log.one(SessionEnded).flags) == (SessionCorrected, ("matched",))
+    assert quarantined == SessionQuarantined(
+        at=at(30),
+        tenant=ACME,
+        station=STATION,
+        session=given_back,
+        report="foreign",
+        transaction=TransactionId("77"),
+        reason="Remote",
+        meter_wh=3000,
+        token=CARD,
+    )
+    log.hear(start("another", minutes=-5, meter_wh=None, token=OTHER))
+    said_again = stop("again", transaction="77", meter_wh=3000, minutes=30, reason="Remote", token=CARD)
+    assert only(log.hear(said_again), StopRepeated).session == given_back
+    paired = log.hear(start("late", evse=2, minutes=10, meter_wh=2500))
+    assert only(paired, SessionEnded).energy_wh == 500
+
+
+@pytest.mark.covers("X-14", "X-23")
+def test_x_23_a_stop_that_was_paired_wrongly_waits_beside_its_former_session() -> None:
+    log = Heeded(stop("foreign", transaction="-1", meter_wh=3000, minutes=30), start(), stop())
+    (former,) = {event.session for event in log.all(SessionStarted, SessionEnded, SessionCorrected)}
+    first, second = log.all(SessionQuarantined)
+    assert (first.session, first.meter_wh) == (former, second.meter_wh)
+    assert second.session != former
+    assert log.one(SessionCorrected).energy_wh == 7000
+
+
+@pytest.mark.covers("X-11", "X-12")
+def test_x_11_a_stop_in_quarantine_said_again_ends_no_session_that_was_given_its_id_since() -> None:
+    """A station that came from another central system still names the ids of that one."""
+    log = Heeded(start(), stop("foreign", transaction="2", minutes=10, token=OTHER))
+    log.hear(start("two", evse=2, minutes=60))
+    assert log.state.open[1].transaction == "2"
+    assert only(log.hear(stop("again", transaction="2", minutes=10, token=OTHER)), StopRepeated).session == session_of(
+        "foreign"
+    )
+    assert only(log.hear(stop("real", transaction="2", minutes=70)), SessionEnded).session == session_of("two")
+
+
+@pytest.mark.covers("X-11", "X-12")
+def test_x_11_a_stop_that_was_taken_for_a_sessions_said_again_ends_none_that_was_given_its_id_since() -> None:
+    log = Heeded(start(), stop("foreign", transaction="2", minutes=10), start("two", minutes=60))
+    assert log.state.open[0].transaction == "2"
+    again = only(log.hear(stop("again", transaction="2", minutes=10)), StopRepeated)
+    assert again.session == log.one(SessionEnded).session == session_of("start")
+
+
+@pytest.mark.covers("X-11", "X-12")
+@pytest.mark.parametrize("meter_wh", [8000, None])
+def test_x_11_two_sessions_that_stop_at_one_moment_end_both(meter_wh: int | None) -> None:
+    """A power cut: their stops differ in the ids alone."""
+    log = Heeded(start("one"), start("two", evse=2), stop("stop one", meter_wh=meter_wh))
+    ended = only(log.hear(stop("stop two", transaction="2", meter_wh=meter_wh)), SessionEnded)
+    assert ended.session == session_of("two")
+
+
 @pytest.mark.covers("X-23")
 def test_x_23_a_guess_that_was_right_is_left_as_it_is() -> None:
     log = Heeded(start(), stop("guessed", transaction="-1"))
@@ -175,7 +239,7 @@ def test_c_057_a_stop_that_fits_two_sessions_waits_in_quarantine() -> None:
 
 @pytest.mark.covers("C-057", "Q-67")
 def test_c_057_a_stop_that_fits_nothing_waits_in_quarantine_with_its_energy() -> None:
-    (quarantined,) = given(domain).when(stop(transaction="-1", reason="Rejected"))
+    (quarantined,) = given(domain).when(stop(transaction="-1", reason="Rejected", masked_uid="…01"))
     assert quarantined == SessionQuarantined(
         at=at(60),
         tenant=ACME,
@@ -186,6 +250,7 @@ def test_c_057_a_stop_that_fits_nothing_waits_in_quarantine_with_its_energy() ->
         reason="Other",
         reason_said="Rejected",
         meter_wh=8000,
+        masked_uid="…01",
     )
 
 
@@ -329,6 +394,15 @@ def test_x_41_a_sample_in_the_stop_that_could_not_be_sent_when_it_was_measured_i
     log = Heeded(start(), meters(reading(1500, minutes=1)), meters(reading(2500, minutes=3), report="later"))
     data = [reading(1500, minutes=1), reading(2000, minutes=2), reading(2500, minutes=3)]
     assert only(log.hear(stop(readings=data)), ReadingsTaken).readings == (reading(2000, minutes=2),)
+
+
+@pytest.mark.covers("X-41")
+def test_x_41_as_many_samples_as_are_remembered_may_come_in_frames_of_several() -> None:
+    log = Heeded(start())
+    for n in range(1, MARKS - 2, 3):
+        log.hear(meters(*(reading(1500 + each, minutes=each) for each in range(n, n + 3)), report=f"m {n}"))
+    unsent = reading(1400, minutes=0.5)
+    assert only(log.hear(stop(minutes=500, readings=[unsent])), ReadingsTaken).readings == (unsent,)
 
 
 def test_x_41_where_not_all_samples_are_remembered_what_is_older_counts_as_heard() -> None:

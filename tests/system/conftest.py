@@ -6,12 +6,24 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.system.network import Driver, Network, Yard, arrived, boot, run_network, stop_network
+from tests.payments.till import Till
+from tests.system.network import Driver, Network, Yard, arrived, boot, paying_at, run_network, stop_network
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Network]:
-    running = await run_network(tmp_path_factory.mktemp("system"))
+async def till(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Till]:
+    """Where the system has payments held and taken. Whoever needs it starts it."""
+    there = Till(tmp_path_factory.mktemp("stripe"), secret="whsec_system")
+    yield there
+    await there.client.aclose()
+    if there.child is not None:
+        await there.child.stop(patience=5)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def network(tmp_path_factory: pytest.TempPathFactory, till: Till) -> AsyncIterator[Network]:
+    running = await run_network(tmp_path_factory.mktemp("system"), **paying_at(till.url, till.secret))
+    till.webhook = f"{running.system.api_url}/v1/webhooks/stripe"
     yield running
     await stop_network(running)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.system.network import Charge, Driver, Network, is_shown_exactly, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from tests.system.network import (
     shows,
     start,
     start_of,
+    status,
     stop,
     stop_of,
     until,
@@ -245,6 +246,22 @@ async def test_c_084_an_answer_for_a_dead_connection_is_dropped_and_the_retry_is
     answer = await station.exchange(station.frame("StartTransaction", payload))
     assert told(answer) == (int(session["transaction"]), "Accepted")
     await revised(yard, session)
+
+
+async def test_c_088_nobody_need_have_heard_a_report_for_it_to_be_answered(yard: Yard) -> None:
+    """An hour of a station's reports lies unread; the gateway acknowledges what it has appended, and no more."""
+    station, token = await yard.station(), await yard.token()
+    transaction = await start(station, token.uid, ago(minutes=61), meter=0)
+    await yard.session(station, state="charging")
+    with yard.network.stunned("sessions", "operations", "authorization"):
+        for minute in range(60, 0, -1):
+            await meter(station, transaction, ago(minutes=minute), 60_000 - 1_000 * minute)
+        await status(station, 1, "SuspendedEV")
+        assert "currentTime" in await station.call("Heartbeat")
+        assert await station.call("FirmwareStatusNotification", {"status": "Idle"}) == {}
+        assert await stop(station, transaction, ago(seconds=30), 60_000) == {}
+    session = await yard.session(station)
+    assert shows(session, energy_wh=60_000, transaction=str(transaction), final=True)
 
 
 async def test_c_087_reports_that_come_twice_count_once(yard: Yard) -> None:

@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from benchmarks.load.ledger import Ledger, Transaction
 from chassis import sql
 from chassis.settings import Settings
 from contracts import tables
 from contracts.topics import DECIDERS
+from deploy.local.system import System
 from tests.system.network import Network, Raw
 
 OUTPUTS = ("authorizations", "sessions", "readings", "charging", "operations", "directory", "bills")
@@ -111,15 +112,19 @@ def rows_of(ledger: Ledger, found: Sequence[Row], where: str) -> Verdict:
     return verdict
 
 
-async def in_sql(network: Network) -> list[Row]:
-    """Return every session of the read model."""
-    engine = sql.build(Settings(sql=SecretStr(network.system.environment()["VOLTSTREAM_SQL"])))
-    table = tables.sessions
+async def rows_in_sql(system: System, *questions: Select[Any]) -> list[list[Row]]:
+    """Return the rows of each question to the read model, all of one moment."""
+    engine = sql.build(Settings(sql=SecretStr(system.environment()["VOLTSTREAM_SQL"])))
     try:
         async with sql.reading(engine) as connection:
-            found = (await connection.execute(select(table))).mappings().all()
+            return [[dict(row) for row in (await connection.execute(each)).mappings()] for each in questions]
     finally:
         await engine.dispose()
+
+
+async def in_sql(network: Network) -> list[Row]:
+    """Return every session of the read model."""
+    [found] = await rows_in_sql(network.system, select(tables.sessions))
     return [
         {**row, "transaction": row["transaction_id"], "authorization": row["authorization_status"]} for row in found
     ]

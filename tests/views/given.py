@@ -8,13 +8,26 @@ from typing import Any
 from chassis.kafka import Chunk, Record
 from contracts.alerts import AlertCleared, AlertRaised
 from contracts.authorizations import TokenInfo, UnknownTokenSeen
-from contracts.bills import CdrCredited, CdrHeld, CdrIssued, CostUpdated, Priced, SessionMeasured, TariffBound, Usage
+from contracts.bills import (
+    CdrCredited,
+    CdrHeld,
+    CdrIssued,
+    CdrWaived,
+    CostUpdated,
+    Priced,
+    Review,
+    SessionMeasured,
+    TariffBound,
+    Usage,
+)
 from contracts.cloudevents import Attributes, to_headers
 from contracts.event import (
     AlertId,
     CommandId,
     Event,
     GatewayId,
+    InvoiceId,
+    JobId,
     RequestId,
     Sealed,
     SessionId,
@@ -35,6 +48,16 @@ from contracts.operations import (
     StationConnected,
     StationDisconnected,
 )
+from contracts.ratings import (
+    ByItsOwn,
+    Choice,
+    ReRatingAsked,
+    ReRatingBegun,
+    ReRatingFinished,
+    ReRatingProgressed,
+    Span,
+    Sum,
+)
 from contracts.reference import AccessKey, Connector, Evse, Site, Station, TariffAssignment, TariffVersion, Token
 from contracts.requests import ChangeAccepted, ChangeRefused
 from contracts.sessions import EnergyDelivered, SessionAuthorized, SessionEnded, SessionStarted
@@ -45,7 +68,10 @@ from contracts.topics import (
     AUTHORIZATIONS,
     BILLS,
     DIRECTORY,
+    INVOICES,
     OPERATIONS,
+    PAPERS,
+    RATINGS,
     REGISTRY,
     SESSIONS,
     SITES,
@@ -53,6 +79,7 @@ from contracts.topics import (
     TOKENS,
     Topic,
 )
+from tests.invoicing.given import drafted, issued, written
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NORTH = TenantId("north")
@@ -238,6 +265,12 @@ def held(session: str = "s-1", **more: Any) -> CdrHeld:
     return CdrHeld(at=at(303), why=("refused",), priced=priced(), **values)
 
 
+def waived(session: str = "s-1", review: str = "r-1", **more: Any) -> CdrWaived:
+    values: dict[str, Any] = whose_session(session) | more
+    decided = Review(RequestId(review), "waive", "nobody charged there", "key-1")
+    return CdrWaived(at=at(400), review=decided, currency="NOK", **values)
+
+
 def cdr(id: str = "cdr-1", session: str = "s-1", **more: Any) -> CdrIssued:
     values: dict[str, Any] = whose_session(session) | {"number": 1, "priced": priced()} | more
     return CdrIssued(
@@ -284,6 +317,30 @@ def cleared(alert: str = "a-1", seconds: float = 960, **more: Any) -> AlertClear
     return AlertCleared(at=at(seconds), alert=AlertId(alert), place=8, **values)
 
 
+def re_rating(job: str, part: int = 0) -> list[Event]:
+    """Return a job from its wish to its end."""
+    about: dict[str, Any] = {"at": at(0), "tenant": NORTH, "job": JobId(job)}
+    amounts = (Decimal("8.00"), Decimal("9.00"), Decimal("10.00"), Decimal("11.25"))
+    sums = (Sum("NOK", "AC", SiteId("harbour"), 2, 1, *amounts),)
+    return [
+        ReRatingAsked(**about, choice=Choice(), by=ByItsOwn(), reason="why not", requested_by="key-1"),
+        ReRatingBegun(**about, spans=(Span(part, 0, 9),)),
+        ReRatingProgressed(**about, part=part, first=0, after=5, resume=3, sums=sums, skipped={"free": 1}),
+        ReRatingProgressed(**about, part=part, first=5, after=9, resume=9, sums=sums, skipped={"free": 2}, unbilled=1),
+        ReRatingFinished(**about),
+    ]
+
+
+def of_documents(partition: int) -> list[Chunk]:
+    """An invoice and its paper."""
+    draft = drafted([], invoice=InvoiceId(f"i-{partition}"))
+    topics: tuple[tuple[Topic[Any], Event], ...] = (
+        (INVOICES, issued(draft, partition + 1)),
+        (PAPERS, written(draft)),
+    )
+    return [chunk(topic, [event], partition=partition) for topic, event in topics]
+
+
 def everything(partition: int = 0) -> list[Chunk]:
     """A batch of each topic, about things of that partition."""
     name = f"st-{partition}"
@@ -305,6 +362,7 @@ def everything(partition: int = 0) -> list[Chunk]:
             [tariff(1, id=f"t-{partition}"), tariff(2, id=f"t-{partition}"), assignment(f"site/site-{partition}")],
             partition=partition,
         ),
+        chunk(RATINGS, re_rating(f"job-{partition}", partition), partition=partition),
         chunk(AUTHORIZATIONS, [unknown(f"tok-{partition}-{n}", n, **whose) for n in range(5)], partition=partition),
         chunk(
             SESSIONS,
@@ -334,6 +392,7 @@ def everything(partition: int = 0) -> list[Chunk]:
             ],
             partition=partition,
         ),
+        *of_documents(partition),
         chunk(
             BILLS,
             [
@@ -345,6 +404,7 @@ def everything(partition: int = 0) -> list[Chunk]:
                 cdr(f"e-{partition}", f"s-{partition}-0", number=2, corrects=f"d-{partition}", **whose),
                 bound(f"s-{partition}-1", **whose),
                 held(f"s-{partition}-1", **whose),
+                waived(f"s-{partition}-1", f"r-{partition}", **whose),
             ],
             partition=partition,
         ),

@@ -1,17 +1,33 @@
 """What charging costs, as rows."""
 
+from decimal import Decimal
 from typing import Any
 
+import msgspec
+import pytest
+from msgspec.structs import replace
 from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import sql
 from contracts import tables
-from contracts.bills import CdrConfirmed, ChargedFree, TariffMissing
-from contracts.event import Event
+from contracts.bills import (
+    CdrConfirmed,
+    CdrWaived,
+    ChargedFree,
+    LateUsageHeard,
+    ReRatingSkipped,
+    Review,
+    ReviewRefused,
+    SessionRecalled,
+    TariffMissing,
+    TaxShare,
+)
+from contracts.event import AccountId, Event, JobId, RequestId
 from contracts.reference import TariffAssignmentForgotten
 from contracts.topics import BILLS, TARIFFS, Topic
 from services.views.worker import TOPICS, Views
+from tests.samples import SAMPLES
 from tests.views.given import (
     NORTH,
     assignment,
@@ -35,7 +51,14 @@ async def rows_after(engine: AsyncEngine, topic: Topic[Any], *events: Event) -> 
     await views.apply([chunk(topic, list(events))])
     found: dict[str, list[dict[str, Any]]] = {}
     async with sql.reading(engine) as connection:
-        for table in (tables.costs, tables.cdrs, tables.tariffs, tables.tariff_versions, tables.tariff_assignments):
+        for table in (
+            tables.costs,
+            tables.cdrs,
+            tables.cdr_reviews,
+            tables.tariffs,
+            tables.tariff_versions,
+            tables.tariff_assignments,
+        ):
             found[table.name] = [dict(row._mapping) for row in await connection.execute(_in_order(table))]
     return found
 
@@ -111,3 +134,65 @@ async def test_an_assignment_that_is_forgotten_is_gone(migrated: AsyncEngine) ->
     gone = TariffAssignmentForgotten(at=at(2), tenant=NORTH, id="site/harbour")
     found = await rows_after(migrated, TARIFFS, assignment("site/harbour"), assignment("tenant"), gone)
     assert [row["id"] for row in found["tariff_assignments"]] == ["tenant"]
+
+
+async def test_a_cdr_says_who_pays_and_its_taxes(migrated: AsyncEngine) -> None:
+    taxes = (TaxShare(Decimal(25), Decimal("39.60"), Decimal("49.50")),)
+    paid = cdr(account=AccountId("anna"), taxes=taxes)
+    rows = await rows_after(migrated, BILLS, bound(), over(), paid)
+    [document], [cost] = rows["cdrs"], rows["costs"]
+    assert (document["account"], cost["account"]) == ("anna", "anna")
+    assert document["taxes"] == [{"rate": "25", "net": "39.60", "gross": "49.50"}]
+
+
+REVIEW = Review(RequestId("rev-1"), "release", "seen", "ops", "f")
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "outcome", "held_because"),
+    [
+        (cdr(review=REVIEW), "billed", "billed", None),
+        (
+            CdrConfirmed(at=at(400), cdr="cdr-1", input_hash="x", review=REVIEW, **whose_session("s-1")),
+            "billed",
+            "confirmed",
+            None,
+        ),
+        (CdrWaived(at=at(400), currency="NOK", review=REVIEW, **whose_session("s-1")), "waived", "waived", None),
+        (
+            CdrWaived(at=at(400), currency="NOK", cdr="cdr-0", review=REVIEW, **whose_session("s-1")),
+            "billed",
+            "waived",
+            None,
+        ),
+        (
+            ReviewRefused(at=at(400), review=REVIEW, reason="nothing_held", **whose_session("s-1")),
+            "held",
+            "refused",
+            ["refused"],
+        ),
+    ],
+)
+async def test_what_was_decided_is_kept_with_who_and_why(
+    migrated: AsyncEngine, event: Event, state: str, outcome: str, held_because: list[str] | None
+) -> None:
+    rows = await rows_after(migrated, BILLS, bound(), over(), held(), event, event)
+    [cost], [review] = rows["costs"], rows["cdr_reviews"]
+    assert (cost["state"], cost["held_because"], review["outcome"]) == (state, held_because, outcome)
+    assert (review["decision"], review["reason"], review["requested_by"]) == ("release", "seen", "ops")
+
+
+async def test_a_re_rating_leaves_a_session_billed_by_its_new_version(migrated: AsyncEngine) -> None:
+    whose = whose_session("s-1")
+    again = replace(bound(), job=JobId("j"), tariff_version=3)
+    told = (
+        ReRatingSkipped(at=at(400), job=JobId("j"), reason="other_bill", **whose),
+        LateUsageHeard(at=at(400), due=at(500), **whose),
+    )
+    cost = await cost_after(migrated, bound(), over(), cdr(), *told, again)
+    assert (cost["state"], cost["tariff_version"], cost["cdr"]) == ("billed", 3, "cdr-1")
+
+
+async def test_what_billing_recalls_is_no_news(migrated: AsyncEngine) -> None:
+    recalled = msgspec.json.decode((SAMPLES / "SessionRecalled.1.json").read_bytes(), type=SessionRecalled)
+    assert (await rows_after(migrated, BILLS, recalled))["costs"] == []

@@ -1,0 +1,1 @@
+"""Documents with numbers: invoices and credit notes, on paper and for machines."""

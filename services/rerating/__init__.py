@@ -1,0 +1,1 @@
+"""Re-rating: what past sessions come to by another tariff. Overwrites nothing."""

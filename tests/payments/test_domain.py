@@ -1,0 +1,137 @@
+"""What a bill means to the account that pays for it."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from contracts.bills import (
+    BillDiscarded,
+    CdrCredited,
+    CdrIssued,
+    CdrWaived,
+    ChargedFree,
+    CostUpdated,
+    Priced,
+    Review,
+    TariffMissing,
+    TaxShare,
+)
+from contracts.event import Event, Message, RequestId, SessionId, SiteId, StationId, TokenId
+from contracts.postings import CdrPosted, CostPosted, CreditPosted, NothingDue, Source
+from services.payments import domain
+from services.payments.domain import Heard
+from tests.given import given
+from tests.payments.asks import ACME, ADHOC, NOON
+
+NET, GROSS = Decimal("10.00"), Decimal("12.10")
+TAXES = (TaxShare(Decimal(21), NET, GROSS),)
+SESSION: dict[str, Any] = {"at": NOON, "tenant": ACME, "station": StationId("ST1"), "session": SessionId("s1")}
+POSTED: dict[str, Any] = {**SESSION, "account": ADHOC, "source": Source(3, 17), "currency": "EUR"}
+BOTH: dict[str, Any] = {"total_excl": NET, "total_incl": GROSS}
+
+
+def posted(event: Event) -> list[Any]:
+    return given(domain, *[]).when(Heard(Message(event, "cause", NOON, 17), 3))
+
+
+def cost(**totals: Any) -> CostUpdated:
+    return CostUpdated(**{**SESSION, "account": ADHOC, "usage": (), "currency": "EUR", "energy_wh": 500, **totals})
+
+
+def cdr(**totals: Any) -> CdrIssued:
+    priced = Priced(currency="EUR", energy_wh=500, seconds=60, **totals)
+    return CdrIssued(
+        **SESSION,
+        cdr="c2",
+        number=2,
+        tariff="AC",
+        tariff_version=1,
+        token=TokenId("t"),
+        account=ADHOC,
+        started_at=NOON,
+        ended_at=NOON,
+        priced=priced,
+        site=SiteId("oslo"),
+        corrects="c1",
+        taxes=TAXES,
+    )
+
+
+def credit(**totals: Any) -> CdrCredited:
+    what: dict[str, Any] = {"cdr": "c3", "credits": "c1", "account": ADHOC, "currency": "EUR", "taxes": TAXES}
+    return CdrCredited(**SESSION, **what, started_at=NOON, **totals)
+
+
+def test_what_a_session_comes_to_so_far_is_posted_with_its_taxes() -> None:
+    assert posted(cost(**BOTH)) == [CostPosted(**POSTED, amount=GROSS)]
+
+
+def test_a_cdr_is_posted_whole() -> None:
+    assert posted(cdr(**BOTH)) == [
+        CdrPosted(
+            **POSTED,
+            cdr="c2",
+            net=NET,
+            gross=GROSS,
+            taxes=TAXES,
+            energy_wh=500,
+            started_at=NOON,
+            ended_at=NOON,
+            site=SiteId("oslo"),
+            corrects="c1",
+        )
+    ]
+
+
+def test_a_credit_takes_back_exactly() -> None:
+    assert posted(credit(total_excl=-NET, total_incl=-GROSS)) == [
+        CreditPosted(**POSTED, cdr="c3", credits="c1", net=-NET, gross=-GROSS, taxes=TAXES, started_at=NOON)
+    ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ChargedFree(**SESSION, assignment="tenant", account=ADHOC),
+        TariffMissing(**SESSION, evse=1, connector=1, account=ADHOC),
+        BillDiscarded(**SESSION, account=ADHOC),
+    ],
+)
+def test_what_is_free_discarded_or_without_a_price_is_due_in_no_currency(event: Event) -> None:
+    assert posted(event) == [NothingDue(**{**POSTED, "currency": domain.NO_CURRENCY})]
+
+
+def test_where_the_taxes_are_unknown_the_known_total_counts_for_both() -> None:
+    for totals in ({"total_excl": NET, "total_incl": None}, {"total_excl": None, "total_incl": NET}):
+        [charged] = posted(cdr(**totals))
+        assert (charged.net, charged.gross) == (NET, NET)
+        [running] = posted(cost(**totals))
+        assert running.amount == NET
+
+
+def test_what_nobody_knows_is_no_amount() -> None:
+    unknown = {"total_excl": None, "total_incl": None}
+    assert [posted(cost(**unknown)), posted(cdr(**unknown)), posted(credit(**unknown))] == [[], [], []]
+
+
+def test_without_an_account_nothing_is_posted() -> None:
+    for event in (
+        CostUpdated(**SESSION, usage=(), currency="EUR", energy_wh=1, **BOTH),
+        ChargedFree(**SESSION, assignment="tenant"),
+        BillDiscarded(**SESSION),
+    ):
+        assert posted(event) == []
+
+
+def test_what_was_held_and_is_waived_is_due_only_as_far_as_a_cdr_counts_already() -> None:
+    review = Review(id=RequestId("r"), decision="waive", reason="a broken meter", requested_by="k")
+    waived = CdrWaived(**SESSION, review=review, account=ADHOC, currency="EUR")
+    assert posted(waived) == [NothingDue(**POSTED)]
+    assert posted(replace(waived, cdr="c1", **BOTH)) == []
+
+
+def test_a_state_says_nothing() -> None:
+    [event] = posted(cost(**BOTH))
+    assert domain.evolve(domain.initial, event) == domain.initial
