@@ -126,6 +126,8 @@ class Move(NamedTuple):
     goes_on: bool = True
     """It is the newest of its connector, so a register that falls has begun anew."""
     quarantined: int = 0
+    on_line: bool = False
+    """The session is on the line, so what the line has shown of it stays delivered if there is less in it."""
 
 
 def moved(line: Line | None, place: Place, move: Move) -> Account | None:
@@ -135,6 +137,8 @@ def moved(line: Line | None, place: Place, move: Move) -> Account | None:
         delivered = move.attributed + move.quarantined
         if line is not None and delivered > 0:
             delivered -= min(delivered, max(0, line.loose_wh))
+        elif line is not None and move.on_line:
+            delivered = -min(-delivered, line.ahead_wh if move.goes_on else 0)
         return entry(place, delivered=delivered, attributed=move.attributed, quarantined=move.quarantined)
     if register >= line.wh:
         rise = register - line.wh

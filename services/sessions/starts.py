@@ -259,7 +259,7 @@ def released(
     held = stop.energy_wh or 0
     after = ledger.opened(line, place, started)
     if stop.on_line:
-        return ledger.moved(after, place, Move(energy_wh, quarantined=-held))
+        return ledger.moved(after, place, Move(energy_wh, quarantined=-held, on_line=True))
     register = meter_wh if started.account is not None else None
     found = ledger.moved(after, place, Move(energy_wh, register))
     if not held:
@@ -309,7 +309,7 @@ def presumed(state: Station, session: Charging, at: Instant, reason: str, *flags
         energy_wh=energy_wh,
         flags=flags,
         energy_source=session.source,
-        account=ledger.moved(line, place, Move(attributed, register)) if attributed else None,
+        account=ledger.moved(line, place, Move(attributed, register, on_line=session.on_line)) if attributed else None,
     )
 
 

@@ -301,8 +301,8 @@ def _flags(session: Begun, end: End, energy: Energy) -> tuple[str, ...]:
 def _account(state: Station, session: Begun, energy: Energy) -> Account | None:
     more = 0 if energy.energy_wh is None else energy.energy_wh - (session.told or 0)
     line = ledger.line_of(state.lines, session.evse, session.connector)
-    goes_on = isinstance(session, Charging)
-    return ledger.moved(line, place_of(session), Move(more, _register(session, energy), goes_on=goes_on))
+    move = Move(more, _register(session, energy), goes_on=isinstance(session, Charging), on_line=session.on_line)
+    return ledger.moved(line, place_of(session), move)
 
 
 def _register(session: Begun, energy: Energy) -> int | None:

@@ -21,7 +21,7 @@ from contracts.sessions import (
 )
 from contracts.stations import Reading
 from services.sessions.heard import Heard
-from services.sessions.ledger import Line, Place, after, entry, settled
+from services.sessions.ledger import Line, Move, Place, after, entry, moved, settled
 from tests.sessions.says import NOON, Heeded, meters, only, reading, session_of, start, stop
 from tests.sessions.test_domain import histories
 from tests.sessions.test_repairs import asked
@@ -315,6 +315,18 @@ def test_what_moves_nothing_and_shows_no_register_is_no_entry() -> None:
     assert entry(Place(1, 1)) is None
     assert entry(Place(1, 1), register_wh=0) is not None
     assert entry(Place(1, 1), quarantined=-5) is not None
+
+
+@pytest.mark.parametrize(
+    ("on_line", "goes_on", "delivered"),
+    [(True, True, -200), (True, False, 0), (False, True, -500)],
+)
+def test_what_the_register_has_shown_stays_delivered_though_a_session_has_less(
+    on_line: bool, goes_on: bool, delivered: int
+) -> None:
+    line = Line(evse=1, connector=1, wh=8000, at=NOON, ahead_wh=200)
+    lowered = moved(line, Place(1, 1), Move(-500, on_line=on_line, goes_on=goes_on))
+    assert lowered == entry(Place(1, 1), delivered=delivered, attributed=-500)
 
 
 def test_with_a_new_session_what_was_loose_ahead_or_elsewhere_is_settled() -> None:
