@@ -16,10 +16,10 @@ from services.billing.restrictions import Instant
 
 Kind = Literal["CHARGING", "PARKING", "GRACE"]
 
-IDLE = frozenset(
-    {"SUSPENDED_EV", "SUSPENDEDEV", "FINISHING", "OCCUPIED", "EV_CONNECTED", "EVCONNECTED", "PARKING", "IDLE"}
-)
+IDLE = frozenset({"SUSPENDED_EV", "SUSPENDEDEV", "FINISHING", "PARKING", "IDLE"})
 """The car asks for no power. A pause that the station or a load limit makes (SuspendedEVSE) is charging (OCPI erratum, TAR-22)."""
+CONNECTED = frozenset({"OCCUPIED", "EV_CONNECTED", "EVCONNECTED"})
+"""A car is there. That is idle after charging, and before it the beginning of it (TAR-22)."""
 THROTTLED = "THROTTLED"
 """We ourselves allow less than the 6 A that a car needs: that time costs nothing, whatever the car wants (D-9, SMC-21)."""
 END = "END"
@@ -170,14 +170,16 @@ def _spells(samples: list[Sample], points: list[Point], policy: Policy) -> Itera
 def _by_state(samples: list[Sample]) -> Iterator[Spell]:
     """Yield what lies between the samples that name a state; before the first it is none, which is charging."""
     named = [(sample.at, sample.state.upper()) for sample in samples if sample.state is not None]
+    has_charged = False
     for (at, state), (then, _) in pairwise([(samples[0].at, ""), *named, (samples[-1].at, END)]):
-        yield Spell(at, then, _kind(state))
+        has_charged = has_charged or bool(state and state not in CONNECTED)
+        yield Spell(at, then, _kind(state, has_charged=has_charged))
 
 
-def _kind(state: str) -> Kind:
+def _kind(state: str, *, has_charged: bool) -> Kind:
     if state == THROTTLED:
         return "GRACE"
-    return "PARKING" if state in IDLE else "CHARGING"
+    return "PARKING" if state in IDLE or (state in CONNECTED and has_charged) else "CHARGING"
 
 
 def _by_power(samples: list[Sample], points: list[Point]) -> Iterator[Spell]:

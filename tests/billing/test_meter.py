@@ -74,6 +74,22 @@ def test_a_car_that_asks_for_no_power_parks(word: str) -> None:
     assert [(spell.start, spell.kind) for spell in spells][-1] == (3600, "PARKING")
 
 
+@pytest.mark.parametrize("word", ["Occupied", "EV_CONNECTED", "EVConnected"])
+def test_a_car_that_is_connected_and_has_not_charged_yet_does_not_park(word: str) -> None:
+    """TAR-22: it parks after charging."""
+    samples = [
+        Sample(0, 0, word),
+        Sample(600, 0, "CHARGING"),
+        Sample(3600, KWH, word),
+        Sample(7200, KWH, "END"),
+    ]
+    spells = measured(samples, Policy()).spells
+    assert [(spell.start, spell.end, spell.kind) for spell in spells] == [
+        (0, 3600, "CHARGING"),
+        (3600, 7200, "PARKING"),
+    ]
+
+
 def test_while_we_allow_too_little_time_costs_nothing_and_energy_does() -> None:
     """D-9: less than 6 A is a limit of ours, and no car charges by it."""
     slow = tariff(element(energy("0.40"), component("TIME", "6"), component("PARKING_TIME", "60")))
