@@ -338,6 +338,8 @@ def _reserve(book: Book, session: Session, reservation: Reservation, tally: Tall
     start, end = reservation.start, reservation.end
     if end < start:
         raise Unpriceable("the reservation ends before it starts")
+    if reservation.outcome == "USED" and session.samples:  # it ends where the session begins (OCPI 2.3.0 mod_tariffs)
+        end = max(start, min(end, *(sample.at for sample in session.samples)))
     _check_length(start, end)
     calendar = Calendar(session.zone, start, end)
     cuts = sorted({start, end, *calendar.instants(book.seconds), *(start + each for each in book.durations)})

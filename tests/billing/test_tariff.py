@@ -429,6 +429,24 @@ def test_a_reservations_fee_is_the_first_that_becomes_active() -> None:
     assert totals(tariff(fee), session(reservation=said | {"end": "2026-11-23T07:50:00Z"}))[0] == "0.00"
 
 
+@pytest.mark.parametrize(
+    ("until", "outcome", "seconds"),
+    [
+        ("07:40", "USED", "2400.000"),
+        ("08:00", "USED", "3600.000"),
+        ("08:30", "USED", "3600.000"),
+        ("08:30", "CANCELLED", "5400.000"),
+    ],
+)
+def test_a_reservation_that_is_used_ends_where_the_session_begins(until: str, outcome: str, seconds: str) -> None:
+    kept = tariff(element(component("TIME", "6.00"), component("FLAT", "1.00"), reservation="RESERVATION"))
+    said = {"start": "2026-11-23T07:00:00Z", "end": f"2026-11-23T{until}:00Z", "outcome": outcome}
+    found = priced(kept, session(*reversed(HOUR), reservation=said))
+    assert [each["quantity"] for each in found["line_items"]] == ["1.000", seconds]
+    early = {"start": "2026-11-23T08:10:00Z", "end": "2026-11-23T08:30:00Z"}
+    assert totals(kept, session(*HOUR, reservation=early))[0] == "1.00"
+
+
 def test_a_reservation_of_no_time_owes_its_fee() -> None:
     fee = tariff(element(component("FLAT", "2.00"), component("TIME", "5.00"), reservation="RESERVATION"))
     moment = {"start": "2026-11-23T07:30:00Z", "end": "2026-11-23T07:30:00Z"}
