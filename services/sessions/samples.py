@@ -1,5 +1,6 @@
 """What the samples of a meter say, in our units: whole Wh, never a float; and which of them have been heard before."""
 
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -50,6 +51,16 @@ class Register(NamedTuple):
     at: datetime
     wh: int
     begin: bool = False
+    outlet: bool = True
+    """It is that of the outlet: another may count what the station itself takes."""
+
+
+class Best(NamedTuple):
+    """What a reading shows of a measurand, by the sample that speaks for it."""
+
+    context: str
+    location: str
+    wh: int
 
 
 def normalised(readings: Sequence[Reading]) -> tuple[Reading, ...]:
@@ -104,14 +115,15 @@ def known(meter_wh: int | None) -> int | None:
 
 def registers(readings: Sequence[Reading]) -> list[Register]:
     """Return the import register in each of normalised `readings`, in order of time."""
-    found = ((reading.at, _best(reading, REGISTER)) for reading in readings)
-    return sorted(Register(at, best[1], best[0] == "Transaction.Begin") for at, best in found if best)
+    return sorted(
+        Register(at, best.wh, best.context == "Transaction.Begin", best.location == "Outlet")
+        for at, best in _each_best(readings, REGISTER)
+    )
 
 
 def intervals(readings: Sequence[Reading]) -> list[Register]:
     """Return the energy of the interval that ends with each of normalised `readings`, in order of time."""
-    found = ((reading.at, _best(reading, INTERVAL)) for reading in readings)
-    return sorted(Register(at, best[1]) for at, best in found if best)
+    return sorted(Register(at, best.wh) for at, best in _each_best(readings, INTERVAL))
 
 
 def powers(readings: Sequence[Reading]) -> list[Register]:
@@ -120,29 +132,36 @@ def powers(readings: Sequence[Reading]) -> list[Register]:
     return sorted(Register(at, watts) for at, watts in found if watts is not None)
 
 
-def _best(reading: Reading, measurand: str) -> tuple[str, int] | None:
-    """Return the total that a reading names, and its context; else the sum of its phases, if all are there (Q-92)."""
-    fit = [sample for sample in reading.samples if _is_energy(sample, measurand)]
+def _each_best(readings: Sequence[Reading], measurand: str) -> list[tuple[datetime, Best]]:
+    """Return what each of `readings` shows; the phases of one moment may have come as readings of their own (Q-92)."""
+    found, apart = [], defaultdict[datetime, list[Sample]](list)
+    for reading in readings:
+        fit = [sample for sample in reading.samples if _is_energy(sample, measurand)]
+        if (best := _best(fit)) is not None:
+            found.append((reading.at, best))
+        else:
+            apart[reading.at] += fit
+    whole = {at for at, _ in found}
+    joined = ((at, _best(fit)) for at, fit in apart.items() if at not in whole)
+    return found + [(at, best) for at, best in joined if best is not None]
+
+
+def _best(fit: Sequence[Sample]) -> Best | None:
+    """Return the total that some samples of one moment name; else the sum of its phases, if all are there (Q-92)."""
     if totals := [sample for sample in fit if sample.phase is None]:
         total = min(totals, key=_rank)
-        return total.context, int(total.value)
+        return Best(total.context, total.location, int(total.value))
     for phases in PHASES:
         kinds = {(s.context, s.location) for s in fit if s.phase == phases[0]}
-        for context, location in sorted(kinds, key=lambda kind: (kind[1] != "Outlet", RANKS[kind[0]])):
+        for context, location in sorted(kinds, key=lambda kind: (kind[1] != "Outlet", _rank_of(kind[0]), *kind)):
             each = {s.phase: int(s.value) for s in fit if (s.context, s.location) == (context, location)}
             if all(phase in each for phase in phases):
-                return context, sum(each[phase] for phase in phases)
+                return Best(context, location, sum(each[phase] for phase in phases))
     return None
 
 
 def _is_energy(sample: Sample, measurand: str) -> bool:
-    return (
-        sample.measurand == measurand
-        and sample.unit == "Wh"
-        and not sample.signed
-        and sample.context in RANKS
-        and _is_whole(sample.value)
-    )
+    return sample.measurand == measurand and sample.unit == "Wh" and not sample.signed and _is_whole(sample.value)
 
 
 def _power(reading: Reading) -> int | None:
@@ -153,7 +172,12 @@ def _power(reading: Reading) -> int | None:
 
 
 def _rank(sample: Sample) -> tuple[bool, int]:
-    return sample.location != "Outlet", RANKS[sample.context]
+    return sample.location != "Outlet", _rank_of(sample.context)
+
+
+def _rank_of(context: str) -> int:
+    """Return how well a context speaks for a register: a word that OCPP has not says no more than Other (Q-91)."""
+    return RANKS.get(context, RANKS["Other"])
 
 
 def digest(evse: int, connector: int, transaction: TransactionId | None, readings: Sequence[Reading]) -> bytes:
