@@ -28,6 +28,8 @@ CERTAIN_WH = 200_000
 """More than a car takes: where no time tells, a register that jumps from 0 by that much had not been known."""
 THOUSANDFOLD = 300
 """From this factor on, kWh and Wh may be mistaken for one another (Q-88)."""
+SOON_WH = 20_000
+"""More than flows until the next sample, mostly."""
 OLDEST_SHOWN_S = 3600
 """What a station shows of its register may be so old."""
 LONGEST_GAP_S = 900
@@ -168,13 +170,14 @@ def _shown(meter: M, shown: Register, since: datetime) -> M:
         return replace(_begun(meter, shown), outlet=shown.outlet)
     if shown.begin or (meter.read_ms is not None and ms(shown.at) < meter.read_ms and not _is_set_back(meter, shown)):
         return meter
-    seconds = (shown.at - since).total_seconds() if meter.read_ms is None else (ms(shown.at) - meter.read_ms) / 1000
+    since_start = (shown.at - since).total_seconds()
+    most = _rise_wh(meter.max_w, since_start if meter.read_ms is None else (ms(shown.at) - meter.read_ms) / 1000)
     meter = replace(meter, read_ms=ms(shown.at), outlet=shown.outlet)
     if meter.register_wh is None:
-        meter = _first(meter, shown, (shown.at - since).total_seconds())
-    if meter.register_wh is None:
-        return meter
-    return _risen(meter, shown.wh, _rise_wh(meter.max_w, seconds))
+        meter = _first(meter, shown, limit_wh(meter.max_w, since_start))
+        if meter.start_wh == 0:
+            most = limit_wh(meter.max_w, since_start)
+    return meter if meter.register_wh is None else _risen(meter, shown.wh, most)
 
 
 def _rise_wh(max_w: int | None, seconds: float) -> int:
@@ -205,12 +208,9 @@ def _begun(meter: M, shown: Register) -> M:
     return flagged(replace(begun, gained_wh=before, base_wh=shown.wh), "meter_reset")
 
 
-def _first(meter: M, shown: Register, seconds: float) -> M:
+def _first(meter: M, shown: Register, most: int) -> M:
     """Return the meter with its first sample compared with the register at the start (X-46)."""
     start = meter.start_wh or 0
-    most = limit_wh(meter.max_w, seconds)
-    if start == 0 and shown.wh > most:
-        return flagged(replace(meter, start_wh=shown.wh, register_wh=shown.wh), "meter_start_placeholder")
     if shown.wh * 2 <= start and shown.wh <= most and wrapped(start, shown.wh) is None:
         if start - 500 <= shown.wh * 1000 <= start + most:
             return meter  # it may be the register of the start in kWh: the next one speaks
@@ -230,11 +230,20 @@ def _risen(meter: M, wh: int, most: int | None = None) -> M:
             meter, register = _as_before(meter, base, high, gained), high
         elif wh > register:
             meter = flagged(replace(meter, fallen=None), "meter_reset")
+    if most is not None and _was_no_zero(meter, wh, most):
+        return _risen(replace(meter, relative=False, base_wh=None, register_wh=meter.start_wh), wh, most)
     if most is not None and wh - register > most:
         gained = meter.gained_wh + register - meter.base
         before = meter.base, register, meter.gained_wh
         return replace(meter, gained_wh=gained, base_wh=wh, register_wh=wh, leapt=before)
     return replace(meter, register_wh=max(register, wh))
+
+
+def _was_no_zero(meter: Meter, wh: int, most: int) -> bool:
+    """Return whether the register goes on from the start's, where 0 had made it look as if it counted from there."""
+    if not meter.relative or (meter.gained_wh, meter.base_wh, meter.register_wh) != (0, 0, 0):
+        return False
+    return wh >= (meter.start_wh or 0) - NOISE and wh > min(most, SOON_WH)
 
 
 def _as_before(meter: M, base: int, register: int, gained: int) -> M:
@@ -244,12 +253,25 @@ def _as_before(meter: M, base: int, register: int, gained: int) -> M:
 
 
 def _landed(meter: M, wh: int) -> M:
-    """Return the meter after a rise that cannot be: a register that goes on from there is another, and its rises count."""
+    """Return the meter after a rise that cannot be: a register that goes on from there is another, and its rises count.
+
+    It is the same where it rose from 0: that had stood for a register that the station did not know.
+    """
     if meter.leapt is None or meter.register_wh is None or abs(wh - meter.register_wh) < NOISE:
         return meter
     if wh < meter.register_wh:
         return _as_before(meter, *meter.leapt)
-    return flagged(replace(meter, leapt=None), "implausible")
+    return _of_a_placeholder(meter) if _from_nothing(meter) else flagged(replace(meter, leapt=None), "implausible")
+
+
+def _from_nothing(meter: Meter) -> bool:
+    return meter.start_wh == 0 and meter.leapt == (0, 0, 0)
+
+
+def _of_a_placeholder(meter: M) -> M:
+    """Return the meter with its register of now as that of the start."""
+    begun = replace(meter, start_wh=meter.register_wh, base_wh=None, leapt=None)
+    return flagged(begun, "meter_start_placeholder")
 
 
 def _fallen(meter: M, register: int, wh: int) -> M:
@@ -283,6 +305,8 @@ def _drawn(meter: M, power: Register) -> M:
 
 def ended(meter: Meter, stop_wh: int | None, lasted: timedelta | None) -> Energy:
     """Return what a session comes to with the register at its stop, or without one. `lasted` None: no clock tells."""
+    if stop_wh is not None and _from_nothing(meter) and stop_wh > (meter.register_wh or 0) - NOISE:
+        meter = _of_a_placeholder(meter)
     found = _without_stop(meter) if stop_wh is None else _with_stop(meter, stop_wh, lasted)
     flags = list(dict.fromkeys([*meter.meter_flags, *found.flags, *_units(meter, found)]))
     if {"meter_went_back", "implausible", "unit_suspect"} & set(flags):

@@ -33,6 +33,7 @@ RANKS = {
     "Transaction.Begin": 7,
 }
 """Which context speaks for a register, the best first: some stations repeat the begin in every reading (X-48)."""
+BEGIN = "Transaction.Begin"
 INTERVAL = "Energy.Active.Import.Interval"
 POWER = "Power.Active.Import"
 PHASES = ("L1", "L2", "L3"), ("L1-N", "L2-N", "L3-N")
@@ -116,8 +117,11 @@ def known(meter_wh: int | None) -> int | None:
 def registers(readings: Sequence[Reading]) -> list[Register]:
     """Return the import register in each of normalised `readings`, in order of time."""
     return sorted(
-        Register(at, best.wh, best.context == "Transaction.Begin", best.location == "Outlet")
-        for at, best in _each_best(readings, REGISTER)
+        (
+            Register(at, best.wh, best.context == BEGIN, best.location == "Outlet")
+            for at, best in _each_best(readings, REGISTER)
+        ),
+        key=lambda shown: (shown.at, not shown.outlet, shown.wh),
     )
 
 
@@ -139,21 +143,31 @@ def _each_best(readings: Sequence[Reading], measurand: str) -> list[tuple[dateti
         fit = [sample for sample in reading.samples if _is_energy(sample, measurand)]
         if (best := _best(fit)) is not None:
             found.append((reading.at, best))
-        else:
+        elif fit:
             apart[reading.at] += fit
-    whole = {at for at, _ in found}
+    whole = {at for at, best in found if best.location == "Outlet" and best.context != BEGIN} if apart else set()
     joined = ((at, _best(fit)) for at, fit in apart.items() if at not in whole)
     return found + [(at, best) for at, best in joined if best is not None]
 
 
 def _best(fit: Sequence[Sample]) -> Best | None:
-    """Return the total that some samples of one moment name; else the sum of its phases, if all are there (Q-92)."""
+    """Return what some samples of one moment show: of now rather than of the begin, and of the outlet if they can (X-48)."""
+    if len(fit) == 1:
+        return _total(fit)
+    groups: dict[tuple[bool, bool], list[Sample]] = {}
+    for sample in fit:
+        groups.setdefault((sample.context == BEGIN, sample.location != "Outlet"), []).append(sample)
+    return next(filter(None, (_total(groups[kind]) for kind in sorted(groups))), None)
+
+
+def _total(fit: Sequence[Sample]) -> Best | None:
+    """Return the total that some samples name; else the sum of the phases, if all are there (Q-92)."""
     if totals := [sample for sample in fit if sample.phase is None]:
         total = min(totals, key=_rank)
         return Best(total.context, total.location, int(total.value))
     for phases in PHASES:
         kinds = {(s.context, s.location) for s in fit if s.phase == phases[0]}
-        for context, location in sorted(kinds, key=lambda kind: (kind[1] != "Outlet", _rank_of(kind[0]), *kind)):
+        for context, location in sorted(kinds, key=lambda kind: (_rank_of(kind[0]), *kind)):
             each = {s.phase: int(s.value) for s in fit if (s.context, s.location) == (context, location)}
             if all(phase in each for phase in phases):
                 return Best(context, location, sum(each[phase] for phase in phases))
@@ -171,8 +185,8 @@ def _power(reading: Reading) -> int | None:
     return None if number is None or number < 0 else int(number)
 
 
-def _rank(sample: Sample) -> tuple[bool, int]:
-    return sample.location != "Outlet", _rank_of(sample.context)
+def _rank(sample: Sample) -> int:
+    return _rank_of(sample.context)
 
 
 def _rank_of(context: str) -> int:

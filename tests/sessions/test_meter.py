@@ -137,7 +137,7 @@ def test_what_is_too_much_depends_on_the_connector_and_the_time() -> None:
     assert (limit_wh(None, 3600), limit_wh(None, 60)) == (1_200_000, 200_000)
     assert limit_wh(22_000, 3600) == 28_400
     assert limit_wh(22_000, 0) == limit_wh(22_000, -5) == limit_wh(None, None) == 200_000
-    assert metered(0, 50_000, max_w=22_000).meter_flags == ("meter_start_placeholder",)
+    assert metered(0, 50_000, 50_100, max_w=22_000).meter_flags == ("meter_start_placeholder",)
     assert metered(0, 5_600, max_w=22_000).meter_flags == ()
 
 
@@ -195,6 +195,30 @@ def test_what_a_register_can_have_risen_by_is_what_its_connector_delivers_in_an_
     assert rarely.energy_wh == 53_700
     assert metered(1000, 201_000).energy_wh == 200_000
     assert metered(1000, 201_001).energy_wh == 0
+
+
+@pytest.mark.covers("X-46", "Q-77")
+def test_after_a_start_of_0_a_moment_with_too_much_is_no_lifetime_register() -> None:
+    assert metered(0, WRAP - 1, 500, 900) == metered(0, None, 500, 900)
+    waits = metered(0, 5_000_000)
+    assert (waits.energy_wh, waits.meter_flags) == (0, ())
+    assert ended(waits, 5_001_000, HOUR) == Energy(5_001_000, 1000, "register", ("meter_start_placeholder",))
+    assert ended(waits, 4_999_991, HOUR).flags[0] == "meter_start_placeholder"
+    assert ended(waits, 4_999_990, HOUR).flags[0] != "meter_start_placeholder"
+    assert energy(waits, 1000) == 1000
+    assert metered(0, 5000, max_w=22_000).energy_wh == 5000
+    assert metered(0, 6401, max_w=22_000).energy_wh == 0, "more than ten minutes can bring"
+
+
+@pytest.mark.covers("X-45", "X-46")
+def test_a_first_0_that_stands_for_a_lifetime_register_does_not_make_the_session_count_from_there() -> None:
+    for max_w in (None, 22_000):
+        assert metered(987_654, 0, 989_000, 989_500, max_w=max_w).energy_wh == 1846
+        assert metered(150_000, 0, 150_300, max_w=max_w).energy_wh == 300
+        assert metered(150_000, 0, 149_991, max_w=max_w).energy_wh == 0
+        assert metered(150_000, 0, 500, max_w=max_w).energy_wh == 500
+    assert metered(5000, 0, 7000).energy_wh == 7000, "what soon flows is no lifetime"
+    assert metered(150_000, 0, 100, 150_300).energy_wh == 150_300
 
 
 @pytest.mark.covers("X-46", "Q-81", "Q-94")
@@ -281,6 +305,17 @@ def test_phases_that_came_as_readings_of_their_own_belong_to_one_moment() -> Non
     assert intervals([reading(wh(5, phase=name, measurand="Energy.Active.Import.Interval")) for name in PHASES[0]]) == [
         Register(at(1), 15)
     ]
+
+
+@pytest.mark.covers("Q-90", "Q-92", "X-48")
+def test_phases_of_now_speak_before_a_total_of_the_begin_and_of_the_outlet_before_a_total_of_elsewhere() -> None:
+    now, begin = phases(5, 6, 7), wh(1, context="Transaction.Begin")
+    inlet = wh(99, location="Inlet")
+    apart = [reading(sample) for sample in (begin, inlet, *now)]
+    assert registers([reading(begin, *now, inlet)]) == [Register(at(1), 18)]
+    assert Register(at(1), 18) in registers(apart)
+    assert registers([reading(begin, inlet)]) == [Register(at(1), 99, outlet=False)]
+    assert watched(Meter(start_wh=0), apart, NOON).energy_wh == 18
 
 
 @pytest.mark.covers("Q-91", "X-48", "M-06")
