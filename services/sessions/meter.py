@@ -261,17 +261,14 @@ def _landed(meter: M, wh: int) -> M:
         return meter
     if wh < meter.register_wh:
         return _as_before(meter, *meter.leapt)
-    return _of_a_placeholder(meter) if _from_nothing(meter) else flagged(replace(meter, leapt=None), "implausible")
+    return _gone_on(meter)
 
 
-def _from_nothing(meter: Meter) -> bool:
-    return meter.start_wh == 0 and meter.leapt == (0, 0, 0)
-
-
-def _of_a_placeholder(meter: M) -> M:
-    """Return the meter with its register of now as that of the start."""
-    begun = replace(meter, start_wh=meter.register_wh, base_wh=None, leapt=None)
-    return flagged(begun, "meter_start_placeholder")
+def _gone_on(meter: M) -> M:
+    if meter.start_wh == 0 and meter.leapt == (0, 0, 0):
+        begun = replace(meter, start_wh=meter.register_wh, base_wh=None, leapt=None)
+        return flagged(begun, "meter_start_placeholder")
+    return flagged(replace(meter, leapt=None), "implausible")
 
 
 def _fallen(meter: M, register: int, wh: int) -> M:
@@ -305,8 +302,8 @@ def _drawn(meter: M, power: Register) -> M:
 
 def ended(meter: Meter, stop_wh: int | None, lasted: timedelta | None) -> Energy:
     """Return what a session comes to with the register at its stop, or without one. `lasted` None: no clock tells."""
-    if stop_wh is not None and _from_nothing(meter) and stop_wh > (meter.register_wh or 0) - NOISE:
-        meter = _of_a_placeholder(meter)
+    if stop_wh is not None and meter.leapt is not None and stop_wh > (meter.register_wh or 0) - NOISE:
+        meter = _gone_on(meter)
     found = _without_stop(meter) if stop_wh is None else _with_stop(meter, stop_wh, lasted)
     flags = list(dict.fromkeys([*meter.meter_flags, *found.flags, *_units(meter, found)]))
     if {"meter_went_back", "implausible", "unit_suspect"} & set(flags):
@@ -339,6 +336,8 @@ def _with_stop(meter: Meter, stop_wh: int, lasted: timedelta | None) -> Energy:
             flags = ("implausible",) if most is not None and rises > most else ()
             return Energy(stop_wh, rises, "samples", (*flags, *_below(meter, stop_wh)))
         return Energy(stop_wh, energy, "register", ("implausible", *_below(meter, stop_wh)))
+    if "implausible" in meter.meter_flags and energy - (samples or 0) > CERTAIN_WH:
+        return Energy(stop_wh, _risen(meter, stop_wh).energy_wh, "samples", _below(meter, stop_wh))
     if most is not None and energy > most:
         if samples is not None and NOISE <= samples <= most:
             return Energy(stop_wh, samples, _of_samples(meter), ("implausible",))

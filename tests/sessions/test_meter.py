@@ -181,9 +181,11 @@ def test_a_register_that_shows_too_much_for_a_moment_has_not_risen(leap: int) ->
 def test_a_register_that_goes_on_from_where_it_cannot_be_is_another_one_and_its_rises_count() -> None:
     meter = metered(1000, 1500, 5_000_000, 5_000_300)
     assert (meter.energy_wh, meter.shown_wh, meter.meter_flags) == (800, 5_000_300, ("implausible",))
-    found = ended(meter, 5_000_400, HOUR)
-    assert (found.energy_wh, found.source, found.flags) == (800, "samples", ("implausible", "review"))
     assert ended(meter, 1900, HOUR).flags[0] == "implausible", "a person looks at it whatever comes"
+    for waits in (metered(1000, 1500, 5_000_000), meter):
+        for lasted in (HOUR, 10 * HOUR, None):
+            found = ended(waits, 5_000_400, lasted)
+            assert (found.energy_wh, found.source, found.flags) == (900, "samples", ("implausible", "review"))
     assert metered(1000, 1500, 5_000_000, 5_000_010).energy_wh == 510, "ten watt-hours more are no noise"
 
 
