@@ -88,7 +88,7 @@ def _said_before(state: Station, heard: Start) -> tuple[Past, bool] | None:
 def _is_retry(session: Charging, heard: Start) -> bool:
     """Return whether nothing but its time tells a start from the one of a session in which nothing has happened yet."""
     said = heard.event
-    moved = session.register_wh not in {None, session.start_wh}
+    moved = session.shown_wh not in {None, session.start_wh}
     same = (session.token, session.start_wh) == (said.token, known(said.meter_wh)) and not moved
     if said.at_is_ours or not same:
         return same
