@@ -220,7 +220,7 @@ def _first(meter: M, shown: Register, most: int) -> M:
 
 def _risen(meter: M, wh: int, most: int | None = None) -> M:
     """Return the meter with the next register, which cannot have risen by more than `most` Wh."""
-    meter = _landed(meter, wh)
+    meter = _landed(meter, wh, most)
     register = meter.register_wh if meter.register_wh is not None else meter.base
     if wh <= register - NOISE:
         return _fallen(meter, register, wh)
@@ -252,7 +252,7 @@ def _as_before(meter: M, base: int, register: int, gained: int) -> M:
     return replace(meter, fallen=None, leapt=None, base_wh=whole, gained_wh=gained, register_wh=register)
 
 
-def _landed(meter: M, wh: int) -> M:
+def _landed(meter: M, wh: int, most: int | None) -> M:
     """Return the meter after a rise that cannot be: a register that goes on from there is another, and its rises count.
 
     It is the same where it rose from 0: that had stood for a register that the station did not know.
@@ -261,6 +261,8 @@ def _landed(meter: M, wh: int) -> M:
         return meter
     if wh < meter.register_wh:
         return _as_before(meter, *meter.leapt)
+    if most is not None and wh - meter.register_wh > most:
+        return replace(meter, base_wh=wh, register_wh=wh)
     return _gone_on(meter)
 
 

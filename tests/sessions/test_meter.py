@@ -171,6 +171,7 @@ def test_a_register_that_shows_too_much_for_a_moment_has_not_risen(leap: int) ->
         meter = metered(1000, 1500, *shown, 1600)
         assert (meter.energy_wh, meter.source, meter.meter_flags) == (600, "register", ())
     assert metered(1000, 1500, leap, 1500).energy_wh == 500
+    assert metered(1000, 1500, leap, leap + 10**6, 1600) == metered(1000, 1500, None, None, 1600)
     assert metered(1000, 1500, leap, 0, 300).energy_wh == 800, "it begins anew after the slip"
     assert metered(1000, 1500, 0, leap, 1600).energy_wh == 600, "two slips, one after the other"
     assert ended(metered(1000, 1500, leap, 1600), 1700, HOUR) == Energy(1700, 700, "register")
