@@ -36,7 +36,7 @@ STRAY_DIGITS = 16
 """So much of a CDR's id is remembered of it."""
 MONTHS = 4
 """So many months of a subscription are remembered: sessions that began in them may be billed late."""
-CONSUMED = 256
+CONSUMED = 180
 """So many CDRs that consumed allowance are remembered, the newest: their credits give it back."""
 
 

@@ -260,7 +260,7 @@ def test_a_state_that_is_as_full_as_can_be_fits_its_record() -> None:
     assert (len(one.state.strays), len(one.state.charging)) == (STRAYS, OPEN_SESSIONS)
     assert (len(one.state.documents), len(one.state.payments)) == (DOCUMENTS, 2 * PAYMENTS - 1)
     subscribed = SubscribedMonth(id=long("m", 0), start=at(0), end=at(44_000), allowance_wh=10**8, used_wh=10**8)
-    taxes = (TaxShare(Decimal("25.00"), Decimal("-12345.67"), Decimal("-15432.09")),)
+    taxes = (TaxShare(Decimal("25.00"), Decimal("-12345.67"), Decimal("-15432.09")),) * 2
     consumed = Consumed("x" * STRAY_DIGITS, subscribed.id, 10**6, taxes)
     full = replace(one.state, months=(subscribed,) * MONTHS, subscribed_until=at(0), consumed=(consumed,) * CONSUMED)
     assert len(msgspec.json.encode(full)) < STATE_LIMIT
