@@ -23,8 +23,10 @@ from contracts.event import Event, Message, RequestId, SessionId, SiteId, Statio
 from contracts.postings import CdrPosted, CostPosted, CreditPosted, NothingDue, Source
 from services.payments import domain
 from services.payments.domain import Heard
+from tests.billing.says import delivered, ended, started, ticked
 from tests.given import given
 from tests.payments.asks import ACME, ADHOC, NOON
+from tests.rerating.given import ASSIGNED, bills
 
 NET, GROSS = Decimal("10.00"), Decimal("12.10")
 TAXES = (TaxShare(Decimal(21), NET, GROSS),)
@@ -112,6 +114,13 @@ ENERGY, FLAT = line("ENERGY", "8.003306", "9.684000"), line("FLAT", "2.000000", 
 def test_what_of_a_cdr_is_for_energy(lines: Any, limit: Any, energy: tuple[TaxShare, ...]) -> None:
     [charged] = posted(cdr(**BOTH, lines=lines, limit=limit))
     assert charged.energy == energy
+
+
+def test_a_cdr_of_billings_own_says_what_of_it_is_for_energy() -> None:
+    written = bills(started(ASSIGNED), delivered(20, 5000), ended(60, 10_000), ticked(66))
+    [issued] = [replace(each, account=ADHOC) for each in written if isinstance(each, CdrIssued)]
+    [charged] = posted(issued)
+    assert charged.energy == charged.taxes == (TaxShare(Decimal(25), Decimal("4.00"), Decimal("5.00")),)
 
 
 def test_energy_is_said_by_the_rates_that_the_cdr_says() -> None:
