@@ -109,11 +109,6 @@ def _plain(value: Decimal) -> str:
     return f"{value.to_integral_value() if value == value.to_integral_value() else value.normalize():f}"
 
 
-def known(meter_wh: int | None) -> int | None:
-    """Return a register that a station named, unless it is the -1 that some send for none."""
-    return None if meter_wh is None or meter_wh < 0 else meter_wh
-
-
 def registers(readings: Sequence[Reading]) -> list[Register]:
     """Return the import register in each of normalised `readings`, in order of time."""
     return sorted(
