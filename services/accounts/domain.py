@@ -161,12 +161,10 @@ def _evolved(state: State, event: Output) -> State:
             return payments.seen(drafts.with_session(balance.entered(state, event), event), over=True)
         case SessionCredited():
             return drafts.with_credit(balance.entered(state, event), event)
-        case MoneyTaken() | MoneyReturned():
+        case MoneyTaken() | MoneyReturned() | WrittenOff():
             return payments.stepped(balance.entered(state, event), event)
         case Adjusted():
             return _requested(balance.entered(state, event), event.request, event.fingerprint)
-        case WrittenOff():
-            return balance.entered(state, event)
         case ChargingRunning():
             return payments.seen(balance.running(state, event), over=False)
         case NothingCharged():

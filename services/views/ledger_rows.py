@@ -137,6 +137,8 @@ def _entered(event: Entry) -> Iterator[Operation]:
             yield put(tables.posting_outcomes, outcome | {"entry": event.entry})
         case SessionCharged():
             yield from _of_hold(event, event.session)
+        case MoneyTaken(reference=reference) if reference:
+            yield Put(tables.payments, (event.tenant, event.payment), {"reference": reference}, unless="missing")
         case _:
             return
 
