@@ -53,7 +53,7 @@ ISSUED = ("number", "cdr", "currency", "total_excl", "total_incl", "taxes", "inp
 
 
 def boundaries(session: Bound) -> Boundaries:
-    return Boundaries(session.tariff, session.time_zone, seconds(session.started_at))
+    return Boundaries(session.tariff, session.time_zone, seconds(session.started_at), session.policy)
 
 
 def bound(state: Station, event: TariffBound) -> Station:
@@ -212,7 +212,9 @@ def _with(state: Station, session: Over) -> Station:
 
 
 def _bounded(state: Station) -> Station:
-    """Return the station without what is too much: of what is billed, and of what is held, the oldest."""
+    """Return the station without what is too much: of what is billed, and of what is held, the oldest. The newest is always kept, or
+    nothing could be made of what is recalled.
+    """
     over_ = state.over
     excess = {*_too_many(over_), *_too_large(over_), *_too_many_held(over_)}
     kept = tuple(each for each in over_ if each.id not in excess)
@@ -230,7 +232,8 @@ def _too_many(over_: Sequence[Over]) -> list[SessionId]:
 def _too_large(over_: Sequence[Over]) -> list[SessionId]:
     billed = _billed(over_)
     sizes = accumulate(len(msgspec.json.encode(each)) for each in billed)
-    return [each.id for each, size in zip(billed, sizes, strict=True) if size > CLOSED_BYTES]
+    large = [each.id for each, size in zip(billed, sizes, strict=True) if size > CLOSED_BYTES]
+    return [id for id in large if id != over_[-1].id]
 
 
 def _too_many_held(over_: Sequence[Over]) -> list[SessionId]:

@@ -16,7 +16,7 @@ OPEN = 32
 CLOSED = 24
 """Sessions that are billed and may yet be corrected without being recalled, …"""
 CLOSED_BYTES = 48 * 1024
-"""… as long as they take no more than this."""
+"""… as long as they take no more than this; the newest may."""
 UNBILLED = 24
 """Sessions that wait for their CDR: of more than that the oldest is billed at once."""
 HELD = 24

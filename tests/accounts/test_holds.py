@@ -242,7 +242,7 @@ def test_a_refund_that_fails_after_all_is_money_that_has_come_back() -> None:
     one = refunded_20()
     failed = one.answer("failed", "20", 90, reason="lost_or_stolen_card")
     assert one.names(failed) == ["MoneyReturned", "ProviderRefused", "PaymentSettled"]
-    assert (one.state.balance, one.places["provider"]) == (20, -20)
+    assert (one.state.balance, one.places["provider"]) == (eur(20), eur(-20))
     settled = one.last(PaymentSettled)
     assert (settled.state, settled.taken, settled.returned) == ("captured", eur(20), eur(0))
     assert domain.deadline(one.state) is None, "a person looks at it"
@@ -268,7 +268,7 @@ def test_what_was_waived_is_not_given_back_when_it_is_owed_no_more() -> None:
     assert one.names(one.cdr("10.50", 70, cdr="second")) == ["SessionCharged", "WrittenOff"]
     one.hear(one.credit("10.50", 80, credits="second"))
     assert one.names(one.cdr("9.50", 80, cdr="third")) == ["SessionCharged", "WrittenOff", "ProviderAsked"]
-    assert (one.last(WrittenOff).reason, one.places["losses"]) == ("owed_no_more", 0)
+    assert (one.last(WrittenOff).reason, one.places["losses"]) == ("owed_no_more", eur(0))
     assert (one.last(ProviderAsked).kind, one.last(ProviderAsked).amount) == ("refund", eur("0.50"))
 
 
@@ -280,7 +280,7 @@ def test_what_was_dunned_for_in_vain_is_no_credit_of_a_bill_that_is_taken_back()
     days = 60 * 24 * 40
     one.hear(one.credit("80", days))
     assert one.names(one.cdr("60", days, cdr="second")) == ["SessionCharged", "WrittenOff"]
-    assert (one.state.balance, one.places["losses"], one.last(ProviderAsked).kind) == (0, -10, "capture")
+    assert (one.state.balance, one.places["losses"], one.last(ProviderAsked).kind) == (eur(0), eur(-10), "capture")
 
 
 # ---- while it charges ---------------------------------------------------------------------------------------------------
@@ -466,7 +466,7 @@ def test_a_dispute_that_was_won_gives_back_what_it_took() -> None:
     lost, won = one.answer("done", "20", 90, **dispute), one.answer("failed", "20", 99, **dispute)
     one.hear(lost)
     assert one.names(won) == ["MoneyReturned", "ProviderRefused", "PaymentSettled"]
-    assert (one.state.balance, one.state.debt, one.last(PaymentSettled).state) == (0, None, "captured")
+    assert (one.state.balance, one.state.debt, one.last(PaymentSettled).state) == (eur(0), None, "captured")
     assert one.names(won) == one.names(lost) == []
 
 
