@@ -86,6 +86,67 @@ class SessionCredited(Entry, frozen=True, kw_only=True):
     """The invoice that the credited CDR was part of, which is corrected by a credit note."""
 
 
+class SubscriptionCharged(Entry, frozen=True, kw_only=True):
+    """A month of a subscription was entered, as its terms are when the month begins. What they become then counts from the next month."""
+
+    id: str
+    """Of the month: the same for the same account and month."""
+    invoice: InvoiceId
+    """Of which invoice it is a line, or will be."""
+    period_start: Instant
+    period_end: Instant
+    """Of that invoice."""
+    name: str
+    month_start: Instant
+    month_end: Instant
+    """Sessions that begin in it consume its allowance."""
+    net: Decimal
+    gross: Decimal
+    taxes: tuple[TaxShare, ...]
+    allowance_wh: int | None = None
+    """None: there is no allowance."""
+
+
+class AllowanceConsumed(Entry, frozen=True, kw_only=True):
+    """A CDR's first kWh were within the allowance of their month: their price is given back. The CDR itself is as it was."""
+
+    invoice: InvoiceId
+    """That of the CDR."""
+    cdr: str
+    session: SessionId
+    station: StationId
+    energy_wh: int
+    net: Decimal
+    """Below 0: what the energy stands for, in proportion of the CDR's energy, rounded once for each rate."""
+    gross: Decimal
+    taxes: tuple[TaxShare, ...]
+    month: str
+    """The id of the month (`SubscriptionCharged`) whose allowance it is,"""
+    left_wh: int
+    """and what is left of that then."""
+    started_at: Instant
+    site: SiteId | None = None
+
+
+class AllowanceReturned(Entry, frozen=True, kw_only=True):
+    """A CDR that had consumed allowance was credited, and so it has consumed nothing: the exact negative of `AllowanceConsumed`."""
+
+    invoice: InvoiceId
+    """That of the credit."""
+    cdr: str
+    """The credit's id."""
+    credits: str
+    session: SessionId
+    station: StationId
+    energy_wh: int
+    net: Decimal
+    gross: Decimal
+    taxes: tuple[TaxShare, ...]
+    month: str
+    left_wh: int | None = None
+    """None: the month is so long ago that nobody counts it any more."""
+
+
 class MoneyTaken(Entry, frozen=True, kw_only=True):
     """The provider took money for us: a capture, a top-up, the collection of an invoice."""
 
@@ -257,6 +318,12 @@ class NothingCharged(OfAccount, frozen=True, kw_only=True):
     session: SessionId
 
 
+class SubscriptionEnded(OfAccount, frozen=True, kw_only=True):
+    """The last month that was charged is over, and no further one begins."""
+
+    why: Literal["none_agreed", "closed", "wrong_currency"]
+
+
 class DebtFound(OfAccount, frozen=True, kw_only=True):
     """The account owes this, which was to be paid by `due`: dunning counts from then (PAY-09)."""
 
@@ -313,6 +380,9 @@ class Standing(Event, frozen=True, kw_only=True):
 LedgerEvent = (
     SessionCharged
     | SessionCredited
+    | SubscriptionCharged
+    | AllowanceConsumed
+    | AllowanceReturned
     | MoneyTaken
     | MoneyReturned
     | Adjusted
@@ -329,6 +399,7 @@ LedgerEvent = (
     | FundsExhausted
     | ChargingRunning
     | NothingCharged
+    | SubscriptionEnded
     | DebtFound
     | DunningReached
     | InvoiceDrafted

@@ -33,6 +33,7 @@ accounts = Table(
     Column("mandate", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
     Column("closed", Boolean, nullable=False),
+    Column("subscription", JSON),  # name, monthly_fee, tax_included, vat, allowance_wh; null: there is none
 )
 
 balances = Table(
@@ -52,7 +53,7 @@ ledger_entries = Table(
     _key("tenant"),
     _key("account"),
     _key("entry", BigInteger),  # from 1, without a gap
-    Column("kind", Text, nullable=False),  # session, credit, money_in, money_out, adjustment, written_off
+    Column("kind", Text, nullable=False),  # as `services.api.postings.Entry` says
     Column("at", Instant, nullable=False),
     Column("currency", Text, nullable=False),
     Column("amount", Text, nullable=False),  # what the account gets, below 0: gives
@@ -70,12 +71,30 @@ ledger_entries = Table(
     Column("gross", Text),
     Column("taxes", JSON),  # a list of {rate, net, gross}
     Column("invoice", Text),  # of which it is a line, or will be
+    Column("name", Text),  # of a subscription; it started and ended with its month
     Column("payment", Text),
     Column("request", Text),
     Column("reason", Text),
     Column("requested_by", Text),
     Index("ledger_entries_by_invoice", "tenant", "invoice"),
     Index("ledger_entries_by_cdr", "tenant", "cdr"),
+)
+
+subscription_months = Table(
+    "subscription_months",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("account", Text, nullable=False),
+    Column("month_start", Instant, nullable=False),
+    Column("month_end", Instant, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("net", Text, nullable=False),  # of the fee
+    Column("gross", Text, nullable=False),
+    Column("allowance_wh", BigInteger),  # null: there is none
+    Column("left_wh", BigInteger),
+    Index("subscription_months_by_account", "tenant", "account", "month_start"),
 )
 
 payments = Table(

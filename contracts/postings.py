@@ -22,6 +22,7 @@ from contracts.event import (
     TenantId,
     TokenId,
 )
+from contracts.reference import CustomerAccount
 
 AD_HOC = "adhoc-"
 """How the name of an account begins that is of one payment, and that no directory knows."""
@@ -79,6 +80,8 @@ class CdrPosted(OfBill, frozen=True, kw_only=True):
     ended_at: Instant
     site: SiteId | None = None
     corrects: str | None = None
+    energy: tuple[TaxShare, ...] = ()
+    """What of the amounts is for energy, by rate, exact to six decimals. Empty: nothing is, or an older release wrote it."""
 
 
 class CreditPosted(OfBill, frozen=True, kw_only=True):
@@ -150,6 +153,9 @@ class InvoiceAsked(OfAccount, frozen=True, kw_only=True):
 
 class TermsChanged(OfAccount, frozen=True, kw_only=True):
     """The directory says something else of the account: whether it may charge is looked at again."""
+
+    terms: CustomerAccount | None = None
+    """What it says, without whose the account is: so it is known though the directory's own word comes later. None: an older release."""
 
 
 class ProviderAnswered(OfAccount, frozen=True, kw_only=True):

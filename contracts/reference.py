@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from contracts.authorizations import TokenStatus
 from contracts.event import AccountId, Event, Instant, Sealed, SiteId, StationId, TenantId, TokenId
-from contracts.tariffs import Policy, Tariff
+from contracts.tariffs import Policy, Tariff, TaxIncluded
 
 
 class Thing(Event, frozen=True, kw_only=True):
@@ -155,6 +155,19 @@ class Person(Struct, frozen=True, omit_defaults=True):
     vat_id: str = ""
 
 
+class Subscription(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What an account pays each month beside its sessions, in its currency, and the energy that it need not pay for then (TAR-29)."""
+
+    name: str
+    monthly_fee: Decimal
+    tax_included: TaxIncluded = "NO"
+    """As in tariffs: whether the fee includes VAT. N/A: nobody says."""
+    vat: Decimal | None = None
+    """In percent."""
+    allowance_wh: int | None = None
+    """None: there is no allowance."""
+
+
 class CustomerAccount(Thing, frozen=True, kw_only=True):
     """A driver's or a company's account. What it has is in the ledger, not here."""
 
@@ -175,6 +188,7 @@ class CustomerAccount(Thing, frozen=True, kw_only=True):
     closed: bool = False
     time_zone: str = "UTC"
     """IANA: in which its months begin."""
+    subscription: Subscription | None = None
 
 
 class AccessKey(Thing, frozen=True, kw_only=True):

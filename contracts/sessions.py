@@ -6,7 +6,8 @@ sample stands in where there is one. `meter_start_placeholder`: it named 0 for a
 `meter_went_back`: it stopped below its start. `meter_wrapped`: the register ran over its last digit and began at 0.
 `meter_reset`: the register began anew in between, so the energy is the sum of its rises. `meter_stop_is_start`: it stopped
 where it began although energy flowed, as its samples show. `below_last_register`: it stopped below a sample. `implausible`:
-more energy than the connector can deliver in that time. `unit_suspect`: kWh and Wh seem to be mistaken for one another.
+more energy than the connector can deliver in that time, or a register that went on from where it cannot have risen to: only
+what it rose by counts. `unit_suspect`: kWh and Wh seem to be mistaken for one another.
 `ended_before_start`: by the station's clock. `clock_suspect`: a time was corrected, `said_at` is the station's.
 `clock_behind`: the station's clock is known to be behind, and a time was put right by as much, `said_at` is the station's.
 `clock_set_back`: it began after a session that has the later time. `paired`: its stop was heard before its start.

@@ -48,7 +48,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-REVISION = "0013"
+REVISION = "0014"
 """The migration that makes the database as it is described here. Migrations are numbered, so that newer ones are larger."""
 
 UNKNOWN_TOKENS_KEPT = 10_000

@@ -22,6 +22,8 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def example(kind: inspect.Type, name: str = "") -> Any:
     """Return a value of this type, in plain JSON terms, with everything in it that there can be."""
     match kind:
+        case inspect.StructType(array_like=True):
+            return [example(f.type, f.encode_name) for f in kind.fields]
         case inspect.StructType():
             values = {f.encode_name: example(f.type, f.encode_name) for f in kind.fields}
             return ({kind.tag_field: kind.tag} if kind.tag_field else {}) | values

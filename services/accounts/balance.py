@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from contracts.currencies import decimals
 from contracts.ledger import (
     Adjusted,
+    AllowanceConsumed,
+    AllowanceReturned,
     ChargingRunning,
     MoneyReturned,
     MoneyTaken,
@@ -16,12 +18,23 @@ from contracts.ledger import (
     Place,
     SessionCharged,
     SessionCredited,
+    SubscriptionCharged,
     WrittenOff,
 )
 from contracts.postings import OfAccount, Source
 from services.accounts.state import OPEN_SESSIONS, Account, Charging, Debt
 
-Entered = SessionCharged | SessionCredited | MoneyTaken | MoneyReturned | Adjusted | WrittenOff
+Entered = (
+    SessionCharged
+    | SessionCredited
+    | SubscriptionCharged
+    | AllowanceConsumed
+    | AllowanceReturned
+    | MoneyTaken
+    | MoneyReturned
+    | Adjusted
+    | WrittenOff
+)
 
 
 def about(event: OfAccount) -> dict[str, Any]:
@@ -58,6 +71,8 @@ def entered(state: Account, event: Entered) -> Account:
     match event:
         case SessionCharged() | SessionCredited():
             after = without_session(heard(after, event.source), event.session)
+        case SubscriptionCharged() | AllowanceConsumed() | AllowanceReturned():
+            return after  # what an allowance gives is a part of what its CDR spends, and pays for nothing else
         case WrittenOff():
             after = replace(after, unpaid=after.unpaid or event.reason == "dunned_in_vain")
         case MoneyTaken() | Adjusted() | MoneyReturned():  # pragma: no branch

@@ -11,8 +11,8 @@ from contracts.ledger import (
 )
 from contracts.postings import CdrPosted, CostPosted, CreditPosted, NothingDue, OfBill
 from contracts.reference import CustomerAccount
-from services.accounts import drafts, funds
-from services.accounts.balance import about, entry
+from services.accounts import drafts, funds, subscriptions
+from services.accounts.balance import about, entered, entry
 from services.accounts.state import Account
 
 
@@ -29,7 +29,8 @@ def posted(state: Account, bill: OfBill, customer: CustomerAccount | None) -> li
         case CostPosted():
             return _running(state, bill, customer)
         case CdrPosted():
-            return [_charged(state, bill, zone)]
+            charged = _charged(state, bill, zone)
+            return [charged, *subscriptions.consumed(entered(state, charged), bill, charged)]
         case CreditPosted():
             return _credited(state, bill, zone)
         case _:
@@ -53,7 +54,7 @@ def _running(state: Account, bill: CostPosted, customer: CustomerAccount | None)
 
 
 def _charged(state: Account, bill: CdrPosted, zone: str) -> SessionCharged:
-    draft = drafts.draft_for(state, bill, zone)
+    draft = drafts.draft_for(state, bill.started_at, bill.at, zone)
     return SessionCharged(
         **about(bill),
         **entry(state, -bill.gross, "revenue", bill.currency),
@@ -75,7 +76,7 @@ def _charged(state: Account, bill: CdrPosted, zone: str) -> SessionCharged:
 
 
 def _credited(state: Account, bill: CreditPosted, zone: str) -> list[LedgerEvent]:
-    """Return the credit of a CDR, and the credit note if it was invoiced or no invoice is open to take it."""
+    """Return the credit of a CDR, what allowance it gives back, and the credit note if it was invoiced or no invoice is open to take it."""
     found = drafts.invoice_of(state, bill)
     is_open = any(each.id == found for each in state.drafts)
     if found is None and state.drafts:
@@ -94,5 +95,6 @@ def _credited(state: Account, bill: CreditPosted, zone: str) -> list[LedgerEvent
         taxes=bill.taxes,
         invoiced_in=None if is_open else found,
     )
-    notes: list[InvoiceDrafted] = [] if is_open else [drafts.credit_note(state, credited, zone)]
-    return [credited, *notes]
+    returned = subscriptions.returned(entered(state, credited), credited)
+    notes: list[InvoiceDrafted] = [] if is_open else [drafts.credit_note(state, credited, returned, zone)]
+    return [credited, *returned, *notes]

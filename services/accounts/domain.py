@@ -10,6 +10,8 @@ from msgspec.structs import replace
 from contracts.event import PaymentId, Ticked, derived_id
 from contracts.ledger import (
     Adjusted,
+    AllowanceConsumed,
+    AllowanceReturned,
     ChargingAllowed,
     ChargingRunning,
     DebtFound,
@@ -31,6 +33,8 @@ from contracts.ledger import (
     SessionCharged,
     SessionCredited,
     Standing,
+    SubscriptionCharged,
+    SubscriptionEnded,
     WrittenOff,
 )
 from contracts.postings import (
@@ -43,10 +47,11 @@ from contracts.postings import (
     NothingDue,
     OfAccount,
     ProviderAnswered,
+    TermsChanged,
     TopUpAsked,
 )
 from contracts.reference import CustomerAccount
-from services.accounts import answers, asking, balance, bills, drafts, dunning, funds, payments, settling
+from services.accounts import answers, asking, balance, bills, drafts, dunning, funds, payments, settling, subscriptions
 from services.accounts.heard import Heard
 from services.accounts.state import REQUESTS, Account, Request, State, earliest
 
@@ -60,6 +65,9 @@ def decide(state: State, heard: Heard[Any]) -> list[Output]:
     if isinstance(heard.event, OfAccount):
         state = replace(state, tenant=heard.event.tenant, account=heard.event.account)
     outputs: list[Output] = []
+    while months := subscriptions.renewed(state, heard.customer, heard.recorded_at or heard.event.at):
+        outputs += months
+        state = reduce(evolve, months, state)
     further: Sequence[Output] = _meaning(state, heard)
     while further:
         outputs += further
@@ -78,6 +86,8 @@ def _meaning(state: State, heard: Heard[Any]) -> Sequence[Output]:
             return _billed(state, asking.asked(state, asked, heard.customer), heard.customer)
         case ProviderAnswered() as said:
             return _with_debt(state, said, answers.answered(state, said))
+        case TermsChanged() as changed:
+            return subscriptions.begun(state, changed, heard.customer) or _next(state, heard)
         case _:
             return _next(state, heard)
 
@@ -110,11 +120,12 @@ def _billed(state: State, events: Sequence[LedgerEvent], customer: CustomerAccou
     invoice = next((each for each in events if isinstance(each, InvoiceDrafted) and each.kind == "invoice"), None)
     if invoice is None or state.ad_hoc or (customer is not None and customer.kind == "prepaid"):
         return events
+    now_due = drafts.as_invoiced(state, events)
     taken = dunning.collected(
-        state, customer, PaymentId(derived_id(invoice.invoice, "accounts", "collection")), invoice.at
+        now_due, customer, PaymentId(derived_id(invoice.invoice, "accounts", "collection")), invoice.at
     )
     payment = taken[0].payment if taken else None
-    return [*events, *dunning.found(state, invoice.at, invoice.at + dunning.TO_BE_PAID_WITHIN, payment), *taken]
+    return [*events, *dunning.found(now_due, invoice.at, invoice.at + dunning.TO_BE_PAID_WITHIN, payment), *taken]
 
 
 def _with_debt(state: State, said: ProviderAnswered, events: Sequence[LedgerEvent]) -> Sequence[Output]:
@@ -123,7 +134,7 @@ def _with_debt(state: State, said: ProviderAnswered, events: Sequence[LedgerEven
     failed = any(isinstance(each, PaymentSettled) and each.state in {"declined", "failed"} for each in events)
     if payment is None or payment.kind != "collection" or not failed:
         return events
-    return [*events, *dunning.found(state, said.at, said.at, payment.id)]
+    return [*events, *dunning.found(drafts.as_invoiced(state), said.at, said.at, payment.id)]
 
 
 def deadline(state: State) -> datetime | None:
@@ -134,6 +145,7 @@ def deadline(state: State) -> datetime | None:
             *(each.end + drafts.GRACE for each in state.drafts if not state.ad_hoc),
             funds.lapses_at(state),
             dunning.deadline(state),
+            state.subscribed_until,
             _corrected_at(state),
         )
     )
@@ -161,6 +173,14 @@ def _evolved(state: State, event: Output) -> State:
             return payments.seen(drafts.with_session(balance.entered(state, event), event), over=True)
         case SessionCredited():
             return drafts.with_credit(balance.entered(state, event), event)
+        case SubscriptionCharged():
+            return subscriptions.with_month(drafts.with_first_line(balance.entered(state, event), event), event)
+        case AllowanceConsumed():
+            return subscriptions.with_consumed(drafts.with_line(balance.entered(state, event), event), event)
+        case AllowanceReturned():
+            return subscriptions.with_returned(drafts.with_line(balance.entered(state, event), event), event)
+        case SubscriptionEnded():
+            return replace(state, subscribed_until=None)
         case MoneyTaken() | MoneyReturned() | WrittenOff():
             return payments.stepped(balance.entered(state, event), event)
         case Adjusted():

@@ -4,7 +4,7 @@ A CDR is in the invoice of the month in which its session began, or in the oldes
 credit of a CDR that was not invoiced is a line of the same invoice; one that was is corrected by a credit note.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
@@ -15,13 +15,22 @@ from msgspec.structs import replace
 from contracts.bills import TaxShare
 from contracts.currencies import unit
 from contracts.event import InvoiceId, RequestId
-from contracts.ledger import InvoiceDrafted, SessionCharged, SessionCredited
-from contracts.postings import CdrPosted, CreditPosted
-from services.accounts.state import DOCUMENTS, NOTHING, STRAYS, Account, Document, Draft, Stray
+from contracts.ledger import (
+    AllowanceConsumed,
+    AllowanceReturned,
+    InvoiceDrafted,
+    LedgerEvent,
+    SessionCharged,
+    SessionCredited,
+    SubscriptionCharged,
+)
+from contracts.postings import CreditPosted
+from services.accounts.state import DOCUMENTS, NOTHING, STRAY_DIGITS, STRAYS, Account, Document, Draft, Stray
 
 GRACE = timedelta(days=3)
 """So long after the end of a month its late CDRs are waited for."""
-STRAY_DIGITS = 16
+
+Line = SessionCharged | SessionCredited | SubscriptionCharged | AllowanceConsumed | AllowanceReturned
 
 
 class Month(NamedTuple):
@@ -43,15 +52,15 @@ def month_of(moment: datetime, zone: str) -> Month:
 # ---- where a CDR belongs ------------------------------------------------------------------------------------------------
 
 
-def draft_for(state: Account, posted: CdrPosted, zone: str) -> Draft:
-    """Return the draft that a CDR is a line of: that of its time, or the oldest open one if that is closed."""
+def draft_for(state: Account, began: datetime, at: datetime, zone: str) -> Draft:
+    """Return the draft that something entered at a moment is a line of: that of when it began, or the oldest open one if that is closed."""
     for draft in state.drafts:
-        if draft.start <= posted.started_at < draft.end:
+        if draft.start <= began < draft.end:
             return draft
-    month = month_of(posted.started_at, zone)
+    month = month_of(began, zone)
     closed = max((each.end for each in state.documents), default=month.start)
     if month.end <= closed:
-        month = month_of(max(closed, posted.at), zone)
+        month = month_of(max(closed, at), zone)
         return next((each for each in state.drafts if each.end >= month.end), new_draft(state, month, closed))
     return new_draft(state, month, closed)
 
@@ -78,44 +87,44 @@ def invoice_of(state: Account, credit: CreditPosted) -> InvoiceId | None:
 
 def with_session(state: Account, event: SessionCharged) -> Account:
     """Return the account with a CDR as a line of its draft: what was credited before it is waited for no more."""
-    state = replace(state, credited_at=None)
-    known = next((each for each in state.drafts if each.id == event.invoice), None)
-    if known is not None:
-        return _with_draft(state, _line(known, event, event.taxes, event.net, event.gross), event)
-    month = Draft(id=event.invoice, start=event.period_start, end=event.period_end)
-    after = replace(state, drafted=state.drafted + 1)
-    return _with_draft(after, _line(month, event, event.taxes, event.net, event.gross), event)
-
-
-def _with_draft(state: Account, draft: Draft, event: SessionCharged) -> Account:
-    others = (each for each in state.drafts if each.id != draft.id)
-    drafts = tuple(sorted((*others, draft), key=lambda each: each.end))
     strays = state.strays
-    if not draft.start <= event.started_at < draft.end:
-        strays = (*strays, Stray(event.cdr[:STRAY_DIGITS], draft.id))[-STRAYS:]
-    return replace(state, drafts=drafts, strays=strays)
+    if not event.period_start <= event.started_at < event.period_end:
+        strays = (*strays, Stray(event.cdr[:STRAY_DIGITS], event.invoice))[-STRAYS:]
+    return replace(with_first_line(state, event), credited_at=None, strays=strays)
+
+
+def with_first_line(state: Account, event: SessionCharged | SubscriptionCharged) -> Account:
+    """Return the account with a line, and with its draft if there was none."""
+    if any(each.id == event.invoice for each in state.drafts):
+        return with_line(state, event)
+    month = Draft(id=event.invoice, start=event.period_start, end=event.period_end)
+    drafts = tuple(sorted((*state.drafts, month), key=lambda each: each.end))
+    return with_line(replace(state, drafted=state.drafted + 1, drafts=drafts), event)
 
 
 def with_credit(state: Account, event: SessionCredited) -> Account:
     """Return the account with the credit of a CDR in its draft, if it is a line of one."""
-    drafts = tuple(
-        _line(each, event, event.taxes, event.net, event.gross) if each.id == event.invoice else each
-        for each in state.drafts
-    )
-    return replace(state, drafts=drafts, credited_at=event.at)
+    return replace(with_line(state, event), credited_at=event.at)
 
 
-def _line(
-    draft: Draft, event: SessionCharged | SessionCredited, taxes: tuple[TaxShare, ...], net: Decimal, gross: Decimal
-) -> Draft:
-    shares = taxes or (TaxShare(None, net, gross),)
+def with_line(state: Account, event: Line) -> Account:
+    """Return the account with a line in its draft, unless that is a document already."""
+    drafts = tuple(_with_line(each, event) if each.id == event.invoice else each for each in state.drafts)
+    return replace(state, drafts=drafts)
+
+
+def _with_line(draft: Draft, event: Line) -> Draft:
     return replace(
         draft,
         first_entry=draft.first_entry or event.entry,
         last_entry=event.entry,
         lines=draft.lines + 1,
-        taxes=summed((*draft.taxes, *shares)),
+        taxes=summed((*draft.taxes, *shares_of(event))),
     )
+
+
+def shares_of(event: Line) -> tuple[TaxShare, ...]:
+    return event.taxes or (TaxShare(None, event.net, event.gross),)
 
 
 def summed(shares: Iterable[TaxShare]) -> tuple[TaxShare, ...]:
@@ -143,6 +152,13 @@ def due(state: Account, now: datetime, zone: str) -> list[InvoiceDrafted]:
     return [invoice(state, each, now, zone) for each in state.drafts if each.end + GRACE <= now]
 
 
+def as_invoiced(state: Account, documents: Iterable[LedgerEvent] = ()) -> Account:
+    """Return the account as if what is in no document yet, nor in one of these, had not been charged: it is not due."""
+    done = {each.invoice for each in documents if isinstance(each, InvoiceDrafted)}
+    open_ = sum((share.gross for each in state.drafts if each.id not in done for share in each.taxes), NOTHING)
+    return replace(state, balance=state.balance + max(NOTHING, open_))
+
+
 def invoice(state: Account, draft: Draft, now: datetime, zone: str, request: RequestId | None = None) -> InvoiceDrafted:
     """Return that a draft is due. One that comes to less than nothing is a credit note."""
     taxes = tuple(taxed(each, state.currency) for each in draft.taxes)
@@ -168,9 +184,12 @@ def invoice(state: Account, draft: Draft, now: datetime, zone: str, request: Req
     )
 
 
-def credit_note(state: Account, credit: SessionCredited, zone: str) -> InvoiceDrafted:
-    """Return the document that corrects an invoice by a credit of one of its CDRs."""
-    shares = credit.taxes or (TaxShare(None, credit.net, credit.gross),)
+def credit_note(
+    state: Account, credit: SessionCredited, returned: Sequence[AllowanceReturned], zone: str
+) -> InvoiceDrafted:
+    """Return the document that corrects an invoice by a credit of one of its CDRs, less the allowance that this had consumed."""
+    lines: tuple[Line, ...] = (credit, *returned)
+    shares = tuple(share for each in lines for share in shares_of(each))
     return InvoiceDrafted(
         at=credit.at,
         tenant=state.tenant,
@@ -182,11 +201,11 @@ def credit_note(state: Account, credit: SessionCredited, zone: str) -> InvoiceDr
         period_start=credit.at,
         period_end=credit.at,
         first_entry=credit.entry,
-        last_entry=credit.entry,
-        lines=1,
-        net=credit.net,
-        gross=credit.gross,
-        taxes=shares,
+        last_entry=lines[-1].entry,
+        lines=len(lines),
+        net=sum((each.net for each in lines), NOTHING),
+        gross=sum((each.gross for each in lines), NOTHING),
+        taxes=summed(shares),
         refers_to=credit.invoiced_in,
     )
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from contracts.event import PaymentId, derived_id
 from contracts.ledger import DebtFound, DunningReached, LedgerEvent, PaymentOpened, ProviderAsked, WrittenOff
 from contracts.reference import CustomerAccount
-from services.accounts import opening
+from services.accounts import drafts, opening
 from services.accounts.balance import entry
 from services.accounts.settling import TOO_SMALL, awaits_correction
 from services.accounts.state import Account, Debt
@@ -75,7 +75,7 @@ def timed(state: Account, customer: CustomerAccount | None, at: datetime) -> lis
     once_more = derived_id(f"{state.tenant}/{state.account}/{debt.due.isoformat()}", "accounts", f"dunning-{level}")
     return [
         DunningReached(**who, level=level, owed=debt.owed, currency=state.currency, payment=debt.payment),
-        *collected(state, customer, PaymentId(once_more), at),
+        *collected(drafts.as_invoiced(state), customer, PaymentId(once_more), at),
     ]
 
 

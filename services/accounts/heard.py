@@ -1,5 +1,6 @@
 """What accounts hears, with what is known beside it."""
 
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -15,3 +16,5 @@ class Heard(Struct, Generic[E], frozen=True):
 
     event: E
     customer: CustomerAccount | None = None
+    recorded_at: datetime | None = None
+    """When the log took it in: what a station's clock says has no part in that. None: at its own time, as deadlines are."""

@@ -32,6 +32,12 @@ REQUESTS = 64
 DOCUMENTS = 60
 """So many invoices are remembered, to say which a credited CDR was in."""
 STRAYS = 400
+STRAY_DIGITS = 16
+"""So much of a CDR's id is remembered of it."""
+MONTHS = 4
+"""So many months of a subscription are remembered: sessions that began in them may be billed late."""
+CONSUMED = 180
+"""So many CDRs that consumed allowance are remembered, the newest: their credits give it back."""
 
 
 class Charging(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -138,6 +144,30 @@ class Stray(Struct, frozen=True):
     invoice: InvoiceId
 
 
+class SubscribedMonth(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A month that was charged. `start` and `end` are of the beginnings of the sessions that consume its allowance."""
+
+    id: str
+    start: Instant
+    end: Instant
+    allowance_wh: int = 0
+    used_wh: int = 0
+
+    @property
+    def left_wh(self) -> int:
+        return self.allowance_wh - self.used_wh
+
+
+class Consumed(Struct, frozen=True, array_like=True):
+    """What a CDR consumed of an allowance."""
+
+    cdr: str
+    """The beginning of its id."""
+    month: str
+    energy_wh: int
+    taxes: tuple[TaxShare, ...]
+
+
 class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was to be paid by `due`."""
 
@@ -167,6 +197,10 @@ class Account(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """How many documents there are, drafts among them."""
     documents: tuple[Document, ...] = ()
     strays: tuple[Stray, ...] = ()
+    months: tuple[SubscribedMonth, ...] = ()
+    subscribed_until: Instant | None = None
+    """When the month ends that was charged last, if that has not been said yet."""
+    consumed: tuple[Consumed, ...] = ()
     credited_at: Instant | None = None
     """When a CDR was credited last: what takes its place comes soon."""
     debt: Debt | None = None

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
@@ -13,9 +14,11 @@ from chassis import clock
 from chassis.persons import opened, sealed
 from chassis.secrets import CannotOpen
 from contracts import money_tables, reference
+from contracts.currencies import decimals, unit
 from contracts.event import AccountId, Sealed, derived_id
 from contracts.postings import AD_HOC, TermsChanged
 from contracts.requests import Delete, PutAccount
+from contracts.tariffs import TaxIncluded
 from contracts.topics import POSTINGS
 from services.api import examples
 from services.api.access import Caller, Operator, Reader
@@ -47,6 +50,22 @@ class Address(BaseModel):
     country: str = Field(default="", pattern="^([A-Z]{2})?$", description="ISO 3166-1 alpha-2")
 
 
+class Subscription(BaseModel):
+    """What an account pays each month beside its sessions. What is changed counts from the next month on."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.SUBSCRIPTION]})
+
+    name: Text = Field(min_length=1, max_length=100, description="as invoices say it")
+    monthly_fee: Annotated[Amount, Field(ge=0)] = Field(description="in the account's currency")
+    tax_included: TaxIncluded = Field(default="NO", description="whether the fee includes VAT; N/A: nobody says")
+    vat: Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)] | None = Field(
+        default=None, description="in percent"
+    )
+    allowance_kwh: Annotated[Decimal, Field(gt=0, lt=10**9, decimal_places=3)] | None = Field(
+        default=None, description="so much energy of a month's sessions need not be paid for; null: none"
+    )
+
+
 class AccountWish(BaseModel):
     """What an account should be."""
 
@@ -71,6 +90,7 @@ class AccountWish(BaseModel):
     )
     time_zone: TimeZone = Field(default="UTC", description="in which its months begin")
     closed: bool = False
+    subscription: Subscription | None = None
 
 
 class Balance(BaseModel):
@@ -90,6 +110,31 @@ class Standing(BaseModel):
     since: datetime
 
 
+class SubscriptionShown(BaseModel):
+    """What an account pays each month, as it was put."""
+
+    model_config = like(examples.SUBSCRIPTION)
+
+    name: str
+    monthly_fee: str
+    tax_included: TaxIncluded
+    vat: str | None
+    allowance_kwh: str | None
+
+
+class Month(BaseModel):
+    """The newest month of a subscription that was charged: by the terms of then, whatever they are now."""
+
+    name: str
+    start: datetime
+    end: datetime = Field(description="the first moment that is no more of it")
+    currency: str
+    net: str = Field(description="the fee without VAT", examples=["8.32"])
+    gross: str = Field(examples=["9.90"])
+    allowance_kwh: str | None = Field(description="null: there is none", examples=["100.000"])
+    left_kwh: str | None = Field(description="what of it is left", examples=["68.500"])
+
+
 class Account(BaseModel):
     """An account. The fields about its holder are null without the scope tokens:read."""
 
@@ -106,23 +151,28 @@ class Account(BaseModel):
     mandate: str | None
     time_zone: str
     closed: bool
+    subscription: SubscriptionShown | None
     version: int
     changed_at: datetime
     balance: Balance | None = Field(description="null: nothing has been entered yet")
     standing: Standing | None = Field(description="null: nothing has been said of it; postpaid may charge then")
+    month: Month | None = Field(description="of the subscription; null: none has been charged yet")
 
 
 async def shown(behind: Backends, row: Row[Any], caller: Caller) -> Account:
     """Return the account with what it has now."""
     balance = await behind.queries.of_account(money_tables.balances, row.tenant, row.id)
     standing = await behind.queries.of_account(money_tables.standings, row.tenant, row.id)
+    month = await behind.queries.subscription_month(row.tenant, row.id)
     may_see = caller.may("tokens:read")
-    hidden = (*PERSON, "mandate")
+    hidden = (*PERSON, "mandate", "subscription")
     plain = {name: getattr(row, name) for name in Account.model_fields if name in row._fields and name not in hidden}
     return Account(
         **plain,
         **(_person(behind, row) if may_see else dict.fromkeys(PERSON)),
         mandate=row.mandate if may_see else None,
+        subscription=None if row.subscription is None else _subscription(row.subscription),
+        month=None if month is None else _month(month),
         balance=None
         if balance is None
         else Balance(
@@ -132,6 +182,35 @@ async def shown(behind: Backends, row: Row[Any], caller: Caller) -> Account:
         if standing is None
         else Standing(may_charge=standing.may_charge, why=standing.why, since=standing.since),
     )
+
+
+def _subscription(kept: dict[str, Any]) -> SubscriptionShown:
+    terms = msgspec.convert(kept, reference.Subscription)
+    vat = None if terms.vat is None else f"{terms.vat:f}"
+    return SubscriptionShown(
+        name=terms.name,
+        monthly_fee=f"{terms.monthly_fee:f}",
+        tax_included=terms.tax_included,
+        vat=vat,
+        allowance_kwh=_kwh(terms.allowance_wh),
+    )
+
+
+def _month(row: Row[Any]) -> Month:
+    return Month(
+        name=row.name,
+        start=row.month_start,
+        end=row.month_end,
+        currency=row.currency,
+        net=row.net,
+        gross=row.gross,
+        allowance_kwh=_kwh(row.allowance_wh),
+        left_kwh=_kwh(row.left_wh),
+    )
+
+
+def _kwh(wh: int | None) -> str | None:
+    return None if wh is None else f"{Decimal(wh).scaleb(-3):.3f}"
 
 
 def _person(behind: Backends, row: Row[Any]) -> dict[str, Any]:
@@ -196,16 +275,29 @@ async def put_account(
         version=0,
         id=AccountId(id),
         person=sealed(behind.secrets, caller.tenant, id, reference.Person(**said)),
-        **wish.model_dump(exclude=set(PERSON)),
+        **wish.model_dump(exclude={*PERSON, "subscription"}),
+        subscription=_agreed(wish),
     )
     asked = Wish(caller.tenant, "account", id, PutAccount(account), expects)
     made = await put(behind, act, asked)
     row = await row_of(behind, asked, made.version, lambda: _row(behind, caller, id))
-    changed = TermsChanged(at=row.changed_at, tenant=caller.tenant, account=AccountId(id))
+    terms = replace(account, at=row.changed_at, version=made.version, person=None)
+    changed = TermsChanged(at=row.changed_at, tenant=caller.tenant, account=AccountId(id), terms=terms)
     cause = derived_id(f"{caller.tenant}/{id}", "api", f"terms-{made.version}")
     await behind.journal.append(POSTINGS, changed, cause, act.trace)
     stamp(response, tag(row.version), created=made.created)
     return await shown(behind, row, caller)
+
+
+def _agreed(wish: AccountWish) -> reference.Subscription | None:
+    """Return the subscription that is wished; a fee with more decimals than its currency has is a problem."""
+    if (terms := wish.subscription) is None:
+        return None
+    if terms.monthly_fee != (fee := terms.monthly_fee.quantize(unit(wish.currency))):
+        raise invalid("#/subscription/monthly_fee", f"{wish.currency} has {decimals(wish.currency)} decimals")
+    allowance_wh = None if terms.allowance_kwh is None else int(terms.allowance_kwh * 1000)
+    kept = terms.model_dump(exclude={"monthly_fee", "allowance_kwh"})
+    return reference.Subscription(monthly_fee=fee, allowance_wh=allowance_wh, **kept)
 
 
 async def _row(behind: Backends, caller: Caller, id: str) -> Row[Any] | None:

@@ -106,6 +106,13 @@ TOKEN = {
     "version": 1,
     "changed_at": NOON,
 }
+SUBSCRIPTION: dict[str, Any] = {
+    "name": "Plus",
+    "monthly_fee": "9.90",
+    "tax_included": "YES",
+    "vat": "25",
+    "allowance_kwh": "100.000",
+}
 ACCOUNT: dict[str, Any] = {
     "id": "fleet-7",
     "kind": "postpaid",
@@ -118,10 +125,21 @@ ACCOUNT: dict[str, Any] = {
     "mandate": "cus_17/pm_34",
     "time_zone": "Europe/Oslo",
     "closed": False,
+    "subscription": SUBSCRIPTION,
     "version": 1,
     "changed_at": NOON,
     "balance": {"amount": "-12.40", "currency": "EUR", "entry": 3, "updated_at": NOON},
     "standing": {"may_charge": True, "why": "", "since": NOON},
+    "month": {
+        "name": "Plus",
+        "start": "2026-02-28T23:00:00Z",
+        "end": "2026-03-31T22:00:00Z",
+        "currency": "EUR",
+        "net": "7.92",
+        "gross": "9.90",
+        "allowance_kwh": "100.000",
+        "left_kwh": "69.000",
+    },
 }
 ENTRY: dict[str, Any] = {
     "entry": 3,
@@ -137,6 +155,7 @@ ENTRY: dict[str, Any] = {
     "station": "RDAM 123",
     "site": "harbour",
     "energy_wh": 31_000,
+    "name": None,
     "started_at": NOON,
     "ended_at": "2026-03-01T13:10:00Z",
     "net": "9.92",

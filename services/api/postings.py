@@ -69,7 +69,10 @@ class Entry(BaseModel):
     model_config = like(examples.ENTRY)
 
     entry: int
-    kind: str = Field(description="session, credit, money_in, money_out, adjustment or written_off")
+    kind: str = Field(
+        description="session, credit, subscription, allowance, allowance_returned, money_in, money_out, adjustment or"
+        " written_off"
+    )
     at: datetime
     currency: str
     amount: str = Field(description="what the account gets; below 0: gives")
@@ -81,6 +84,7 @@ class Entry(BaseModel):
     station: str | None
     site: str | None
     energy_wh: int | None
+    name: str | None = Field(description="of a subscription, whose month started and ended then")
     started_at: datetime | None
     ended_at: datetime | None
     net: str | None

@@ -359,6 +359,12 @@ class Queries:
         """Return an account's row of `balances` or `standings`."""
         return await self._row(select(table).where(table.c.tenant == tenant, table.c.account == account))
 
+    async def subscription_month(self, tenant: str, account: str) -> Row[Any] | None:
+        """Return the newest month of an account's subscription."""
+        m = money_tables.subscription_months.c
+        question = select(money_tables.subscription_months).where(m.tenant == tenant, m.account == account)
+        return await self._row(question.order_by(m.month_start.desc(), m.id).limit(1))
+
     async def entry(self, tenant: str, account: str, number: int) -> Row[Any] | None:
         """Return one entry of an account."""
         e = money_tables.ledger_entries.c

@@ -16,10 +16,10 @@ from services.billing.restrictions import Instant
 
 Kind = Literal["CHARGING", "PARKING", "GRACE"]
 
-IDLE = frozenset(
-    {"SUSPENDED_EV", "SUSPENDEDEV", "FINISHING", "OCCUPIED", "EV_CONNECTED", "EVCONNECTED", "PARKING", "IDLE"}
-)
+IDLE = frozenset({"SUSPENDED_EV", "SUSPENDEDEV", "FINISHING", "PARKING", "IDLE"})
 """The car asks for no power. A pause that the station or a load limit makes (SuspendedEVSE) is charging (OCPI erratum, TAR-22)."""
+CONNECTED = frozenset({"OCCUPIED", "EV_CONNECTED", "EVCONNECTED"})
+"""A car is there. That is idle after charging, and before it the beginning of it (TAR-22)."""
 THROTTLED = "THROTTLED"
 """We ourselves allow less than the 6 A that a car needs: that time costs nothing, whatever the car wants (D-9, SMC-21)."""
 END = "END"
@@ -30,6 +30,10 @@ IDLE_AFTER_S = 300
 A_KWH = 1_000_000
 MOST_MW = 4_000_000_000
 """More than 4 MW no connector gives (TAR-21)."""
+FAST_MW = 400_000_000
+"""More than 400 kW hardly any connector gives for long, and …"""
+MOST_OF_A_CAR = 500 * A_KWH
+"""… more than 500 kWh no car takes."""
 
 
 class Sample(Struct, frozen=True):
@@ -103,6 +107,8 @@ def _energy(samples: list[Sample], policy: Policy, *, relative: bool) -> tuple[l
         raise ValueError("no sample says an energy")
     base = shown[0]
     flags: dict[str, None] = {}
+    if not relative and (shown[0].at > samples[0].at or shown[-1].at < samples[-1].at):
+        flags["energy_incomplete"] = None  # what nobody read is not 0
     if not relative and _is_placeholder(shown, most):
         base = next(sample for sample in shown if sample.mwh)
         flags["zero_placeholder"] = None
@@ -126,16 +132,18 @@ def _energy(samples: list[Sample], policy: Policy, *, relative: bool) -> tuple[l
 def _is_placeholder(shown: list[Sample], most: int) -> bool:
     """Return whether a session begins with zeros that stand for no register (TAR-21).
 
-    The register behind them is then one of a lifetime: it cannot have been reached since, or dwarfs all that follows.
+    The register behind them is then one of a lifetime: it cannot have been reached since, or dwarfs all that follows and is more than
+    a car takes. A car that took 60 kWh in an hour and then stood idle is none.
     """
     rest = [sample for sample in shown if sample.mwh]
     if shown[0].mwh != 0 or not rest:
         return False
     first, last = rest[0], max(sample.mwh or 0 for sample in rest)
     height, since = first.mwh or 0, first.at - next(s.at for s in reversed(shown) if s.at <= first.at and not s.mwh)
-    if height * 3600 > min(most, 1_000_000_000) * max(since, 1) and height > 1_000_000:
+    if height * 3600 > min(most, 1_000_000_000) * max(since, 1) and height > A_KWH:
         return True
-    return len(rest) > 1 and height > 50_000_000 and height > 20 * (last - height)
+    is_fast = height > 50 * A_KWH and height * 3600 > FAST_MW * max(since, 1)
+    return len(rest) > 1 and height > 20 * (last - height) and (is_fast or height > MOST_OF_A_CAR)
 
 
 def _joined(samples: list[Sample], points: list[Point]) -> list[Point]:
@@ -167,14 +175,16 @@ def _spells(samples: list[Sample], points: list[Point], policy: Policy) -> Itera
 def _by_state(samples: list[Sample]) -> Iterator[Spell]:
     """Yield what lies between the samples that name a state; before the first it is none, which is charging."""
     named = [(sample.at, sample.state.upper()) for sample in samples if sample.state is not None]
+    has_charged = False
     for (at, state), (then, _) in pairwise([(samples[0].at, ""), *named, (samples[-1].at, END)]):
-        yield Spell(at, then, _kind(state))
+        has_charged = has_charged or bool(state and state not in CONNECTED)
+        yield Spell(at, then, _kind(state, has_charged=has_charged))
 
 
-def _kind(state: str) -> Kind:
+def _kind(state: str, *, has_charged: bool) -> Kind:
     if state == THROTTLED:
         return "GRACE"
-    return "PARKING" if state in IDLE else "CHARGING"
+    return "PARKING" if state in IDLE or (state in CONNECTED and has_charged) else "CHARGING"
 
 
 def _by_power(samples: list[Sample], points: list[Point]) -> Iterator[Spell]:

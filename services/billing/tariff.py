@@ -338,6 +338,8 @@ def _reserve(book: Book, session: Session, reservation: Reservation, tally: Tall
     start, end = reservation.start, reservation.end
     if end < start:
         raise Unpriceable("the reservation ends before it starts")
+    if reservation.outcome == "USED" and session.samples:  # it ends where the session begins (OCPI 2.3.0 mod_tariffs)
+        end = max(start, min(end, *(sample.at for sample in session.samples)))
     _check_length(start, end)
     calendar = Calendar(session.zone, start, end)
     cuts = sorted({start, end, *calendar.instants(book.seconds), *(start + each for each in book.durations)})
@@ -503,31 +505,32 @@ def _bill(book: Book, tally: Tally, periods: tuple[Period, ...], flags: tuple[st
     if any(line.component.tax == "YES" and line.component.vat is None and line.gross for line in lines):
         net = None  # the taxes are in the price, and nobody says how much they are (TAR-06)
     bill = Bill(book.first.currency, lines, periods, net, gross, None, flags)
-    bill = _limited(bill, book, book.first.min_price, "min_price") if periods else bill
-    return _limited(bill, book, book.first.max_price, "max_price")
+    begun = book.tariffs[periods[0].tariff] if periods else book.first
+    bill = _limited(bill, begun, begun.min_price, "min_price") if periods else bill
+    return _limited(bill, begun, begun.max_price, "max_price")
 
 
-def _limited(bill: Bill, book: Book, limit: PriceLimit | None, name: Literal["min_price", "max_price"]) -> Bill:
-    """Return the bill within a limit, net and gross each for itself (TAR-31)."""
+def _limited(bill: Bill, tariff: Tariff, limit: PriceLimit | None, name: Literal["min_price", "max_price"]) -> Bill:
+    """Return the bill within a limit, net and gross each for itself; where one alone is said, the other follows it (TAR-31)."""
     if limit is None:
         return bill
     pick = max if name == "min_price" else min
     net = bill.net if bill.net is None or limit.net is None else pick(bill.net, Fraction(limit.net))
-    gross = bill.gross
-    if limit.gross is not None and gross is not None:
-        gross = pick(gross, Fraction(limit.gross))
-    elif limit.gross is None and gross is not None and net is not None and net != bill.net:
-        gross = net * _tax_factor(bill, book)
+    gross = bill.gross if bill.gross is None or limit.gross is None else pick(bill.gross, Fraction(limit.gross))
     if (net, gross) == (bill.net, bill.gross):
         return bill
+    if limit.gross is None and net is not None:
+        gross = net * _tax_factor(bill, tariff)
+    elif limit.net is None and gross is not None and net is not None:
+        net = gross / _tax_factor(bill, tariff)
     return Bill(bill.currency, bill.lines, bill.periods, net, gross, name, bill.flags)
 
 
-def _tax_factor(bill: Bill, book: Book) -> Fraction:
+def _tax_factor(bill: Bill, tariff: Tariff) -> Fraction:
     """Return gross over net of the bill; of a bill of nothing, by the only rate of its tariff."""
     if bill.net and bill.gross is not None:
         return bill.gross / bill.net
-    rates = {component.vat or Decimal(0) for component in book.components[book.first.id] if component.tax != "N/A"}
+    rates = {component.vat or Decimal(0) for component in _components(tariff) if component.tax != "N/A"}
     return 1 + Fraction(rates.pop()) / 100 if len(rates) == 1 else Fraction(1)
 
 

@@ -84,7 +84,7 @@ class Door:
 
     async def admit(self, address: str, path: str, headers: Headers) -> Admission:
         """Let a station in, or raise `Refusal`. Repairs `headers` where a handshake would fail for nothing."""
-        if "websocket" not in headers.get("Upgrade", "").lower():
+        if "websocket" not in ",".join(headers.get_all("Upgrade")).lower():
             raise Refusal(HTTPStatus.UPGRADE_REQUIRED, "no_websocket", Upgrade="websocket")
         if not self._handshakes.take(self._clock()):
             raise unavailable("too_many_handshakes")
@@ -110,7 +110,7 @@ class Door:
 
     async def _identified(self, address: str, path: str, headers: Headers) -> Admission:
         violations = repaired(headers)
-        said = handshake.credentials(headers.get("Authorization"))
+        said = next(filter(None, map(handshake.credentials, headers.get_all("Authorization"))), None)
         if not handshake.is_canonical(path):
             violations.append(Violation("T-03", "the path is not /ocpp/{identity}"))
         named = handshake.identities(path, said)
@@ -177,6 +177,9 @@ def unauthorized() -> Refusal:
 def repaired(headers: Headers) -> list[Violation]:
     """Add, change and remove headers where a station's handshake would fail for nothing (T-13)."""
     found = []
+    if [said.strip().lower() for said in headers.get_all("Upgrade")] != ["websocket"]:
+        _set(headers, "Upgrade", "websocket")
+        found.append(Violation("T-13", "malformed Upgrade header"))
     if "upgrade" not in ",".join(headers.get_all("Connection")).lower():
         _set(headers, "Connection", "Upgrade")
         found.append(Violation("Q-02", "no Connection: Upgrade"))

@@ -38,6 +38,8 @@ from services.gateway.v16 import CallReport, Line
 VERSION = "ocpp1.6"
 MOST_UNANSWERED = 64
 """So many calls of a station may wait for their answers before no more is read from its socket (T-54)."""
+MOST_IN_A_FRAME = 16
+"""So many messages in one frame are heard."""
 HEARTBEAT_SAMPLE = timedelta(minutes=5)
 """Of all heartbeats, one in this time is written down."""
 
@@ -310,6 +312,13 @@ class StationConnection:
             self._advance()
 
     def _hear(self, data: bytes) -> None:
+        """Take in a message, and the others that some stations put into the same frame (T-40)."""
+        for _ in range(MOST_IN_A_FRAME):
+            self._hear_one(data)
+            if not (data := self._protocol.rest):
+                break
+
+    def _hear_one(self, data: bytes) -> None:
         received = clock.now()
         match self._protocol.receive(data):
             case Call() as call:

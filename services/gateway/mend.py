@@ -38,6 +38,8 @@ class Mended(Struct, frozen=True):
     text: str
     violations: tuple[Violation, ...]
     is_doubtful: bool
+    rest: str = ""
+    """Another array that follows its end."""
 
 
 class _Open:
@@ -219,6 +221,8 @@ def mended(text: str) -> Mended | None:
     whole = bench.end()
     if whole is None:
         return None
-    if text[place:end].strip() and not bench.is_doubtful:
+    rest = "" if bench.is_doubtful else text[place:end].strip()
+    if rest:
         bench.note("T-40", "something follows its end")
-    return Mended(whole, tuple(Violation(*each) for each in bench.rules.items()), bench.is_doubtful)
+    violations = tuple(Violation(*each) for each in bench.rules.items())
+    return Mended(whole, violations, bench.is_doubtful, rest if rest.startswith("[") else "")

@@ -36,6 +36,8 @@ class Envelope(Struct, frozen=True):
     parts: list[Raw]
     violations: tuple[Violation, ...] = ()
     is_doubtful: bool = False
+    rest: bytes = b""
+    """Another message that came in the same frame."""
 
 
 def envelope(data: bytes) -> Envelope:
@@ -74,7 +76,8 @@ def _repaired(frame: Frame, text: str) -> Envelope:
         return Envelope(frame, [], tuple(violations))
     if any(c < " " and c not in "\t\r\n" for c in bare):
         violations.append(Violation("Q-21", "control characters inside a text"))
-    return Envelope(frame, _parts(found.text) or [], (*violations, *found.violations), found.is_doubtful)
+    violations += found.violations
+    return Envelope(frame, _parts(found.text) or [], tuple(violations), found.is_doubtful, found.rest.encode())
 
 
 def _parts(text: str) -> list[Raw] | None:
@@ -445,8 +448,9 @@ def _energy(text: str) -> tuple[Decimal | None, int]:
 _RFC_3339: msgspec.json.Decoder[datetime] = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 _MOMENT = re.compile(
     r"(?P<year>\d{4})(?P<dash>[-/.]?)(?P<month>\d\d?)(?P=dash)(?P<day>\d\d?)[Tt_\s]\s*"
-    r"(?P<hour>\d\d?)(?P<colon>:?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,:](?P<fraction>\d*))?)?\s*"
-    r"(?:(?P<zulu>[Zz]|UTC|GMT)|(?P<sign>[-+\u2212])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?(?::\d\d)?\s*[Zz]?)?",
+    r"(?P<hour>\d\d?)(?P<colon>:?)(?P<minute>\d\d?)(?:(?P=colon)(?P<second>\d\d?)(?:[.,:](?P<fraction>\d*))?)?\s*"
+    r"(?:(?P<zulu>[Zz]|UTC|GMT)|(?P<sign>[-+\u2212])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?(?::\d\d)?\s*(?:[Zz]|UTC)?)?"
+    r"(?:\[[\w/+-]+\])?",  # Java names the zone besides
     re.ASCII,
 )
 _DAY_FIRST = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})(?=\D)", re.ASCII)
@@ -463,12 +467,24 @@ def moment(said: str | float, zone: tzinfo = UTC) -> datetime | None:
         seconds = Decimal(text) if len(text.partition(".")[0]) <= 10 else Decimal(text) / 1000
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(seconds))
     found = _MOMENT.fullmatch(_DAY_FIRST.sub(r"\3-\2-\1", text))
-    if found is None or len(found["month"] + found["day"]) < 4 - 2 * bool(found["dash"]):
+    if found is None or any(mark == "" and len(digits) < 2 for mark, digits in _digits(found)):
         return None
     try:
         return _at(found, zone)
     except (ValueError, OverflowError):
         return None
+
+
+def _digits(found: re.Match[str]) -> list[tuple[str, str]]:
+    """Return the parts of a moment, each with the mark that divides it from the next: without one they have two digits."""
+    dash, colon = found["dash"], found["colon"]
+    return [
+        (dash, found["month"]),
+        (dash, found["day"]),
+        (colon, found["hour"]),
+        (colon, found["minute"]),
+        (colon, found["second"] or "00"),
+    ]
 
 
 def _at(found: re.Match[str], zone: tzinfo) -> datetime:

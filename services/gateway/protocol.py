@@ -30,6 +30,9 @@ _KINDS: dict[bytes, Kind] = {
 }
 """What the first element of a message says it is, as stations write it (Q-31)."""
 
+LONGEST_ACTION = 64
+"""In characters: what is longer is no name of an action, however it is spelt."""
+
 REMEMBERED = 16
 """So many calls, of the station's and of ours, are remembered after they are over."""
 
@@ -117,6 +120,8 @@ class Connection:
         """Until when our open call may be answered."""
         self.is_lenient = False
         """Whether an answer under another id answers the call that is open (T-45)."""
+        self.rest = b""
+        """What else was in the frame that was received last: it is to be received next (T-40)."""
         self._patience = patience
         self._heard: dict[str, _Heard] = {}
         self._open: Ask | None = None
@@ -128,7 +133,7 @@ class Connection:
     def receive(self, data: bytes) -> Happening | None:
         """Return what a frame of the station's means; None for an empty one, which only keeps the line open (T-50)."""
         read = normalise.envelope(data)
-        violations = read.violations
+        violations, self.rest = read.violations, read.rest
         match [bytes(part) for part in read.parts]:
             case []:
                 if not data.strip(b"\0 \t\r\n"):
@@ -166,7 +171,7 @@ class Connection:
     def _call(
         self, data: bytes, read: normalise.Envelope, id: str, rest: list[bytes], violations: tuple[Violation, ...]
     ) -> Call | Broken | Repeated:
-        action = normalise.string(rest[0]) if rest else None
+        action, violations = _action(rest, violations)
         payload = rest[1] if len(rest) > 1 else b"null"
         if payload == b"null" and action is not None:
             payload, violations = b"{}", (*violations, Violation("Q-32", "no payload"))
@@ -277,6 +282,20 @@ class Connection:
 def call_frame(id: str, action: str, payload: Struct) -> bytes:
     """Return the frame of a call of ours."""
     return msgspec.json.encode([2, id, action, payload])
+
+
+def _action(rest: list[bytes], violations: tuple[Violation, ...]) -> tuple[str | None, tuple[Violation, ...]]:
+    """Return which action a call names, if it names one. What must not be refused is known in other letters too, and as
+    OCPP's own texts call it: `StopTransaction.req` (Q-26).
+    """
+    said = normalise.string(rest[0]) if rest else None
+    if said is None or said in ALWAYS_ANSWERED or len(said) > LONGEST_ACTION:
+        return said, violations
+    bare = re.sub(r"[\W_]*req(?:uest)?[\W_]*$", "", said, flags=re.IGNORECASE)
+    meant = normalise.word(tuple(ALWAYS_ANSWERED), bare)
+    if meant is None:
+        return said, violations
+    return meant, (*violations, Violation("Q-26", "an action spelt otherwise"))
 
 
 def _echoable(id: bytes) -> bool:

@@ -684,6 +684,9 @@ def sample(heard: Heard, said: SampledValue) -> Sample | None:
     value = said.value
     if not signed and not normalise.is_plain(value):
         found = normalise.number(value)
+        if found is None and LIKE_SIGNED.match(value):
+            heard.note("Q-96", "signed data that is not said to be")
+            return sample(heard, msgspec.structs.replace(said, format="SignedData"))
         if found is None:
             return with_unit(heard, said)
         value, plain = found
@@ -693,6 +696,12 @@ def sample(heard: Heard, said: SampledValue) -> Sample | None:
     if heard.is_peculiar and said.measurand.startswith("Energy"):
         unit = mislabelled(heard, unit)
     return Sample(value, said.measurand, unit, said.phase, said.context, said.location, signed)
+
+
+LIKE_SIGNED = re.compile(
+    r"\s*(?:OCMF\s*\||<\?xml|<signedMeterValue|<values|\{\s*\"(?:signedMeterData|encodingMethod)\")", re.IGNORECASE
+)
+"""How the containers of signed meter values begin (X-49)."""
 
 
 def with_unit(heard: Heard, said: SampledValue) -> Sample | None:

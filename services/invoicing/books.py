@@ -24,20 +24,31 @@ from contracts.money_tables import ledger_entries as entries
 from contracts.postings import AD_HOC
 from contracts.reference import CustomerAccount, Person, Site
 from contracts.topics import ACCOUNTS, SITES
-from services.invoicing.document import Charged, Original
+from services.invoicing.document import Charged, Original, What
 from services.invoicing.parties import Buyer
 from services.invoicing.places import country_of
 from services.invoicing.printer import NotYet
 
 T = TypeVar("T")
 
+WHAT: dict[str, What] = {
+    "subscription": "subscription",
+    "allowance": "allowance",
+    "allowance_returned": "allowance",
+}
+"""Of what an entry is a line, by its kind; those of sessions are not named."""
+
 _credited = entries.alias("credited")
 _OF_IT = and_(
     _credited.c.tenant == entries.c.tenant,
     _credited.c.account == entries.c.account,
     _credited.c.cdr == entries.c.credits,
+    _credited.c.kind == "session",
 )
 _ENTRIES = select(
+    entries.c.entry,
+    entries.c.kind,
+    entries.c.name,
     entries.c.cdr,
     entries.c.station,
     entries.c.net,
@@ -79,14 +90,17 @@ class Books:
     def _charged(self, tenant: TenantId, row: Any) -> Charged:
         site = self._copies.of(SITES).get(f"{tenant}/{row.site}")
         at = {"place": site.name, "time_zone": site.time_zone} if isinstance(site, Site) else {}
+        if row.kind == "subscription":
+            at = {"place": row.name}
         return Charged(
-            cdr=row.cdr,
+            what=WHAT.get(row.kind, "session"),
+            cdr=row.cdr or f"{row.kind}-{row.entry}",
             net=Decimal(row.net),
             gross=Decimal(row.gross),
             taxes=tuple(msgspec.convert(share, TaxShare) for share in row.taxes),
-            energy_wh=row.energy_wh,
+            energy_wh=row.energy_wh or 0,
             started_at=row.started_at,
-            station=row.station,
+            station=row.station or "",
             country=country_of(at.get("time_zone", "")),
             **at,
         )

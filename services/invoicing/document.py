@@ -21,6 +21,9 @@ from services.invoicing.parties import Buyer, Category, Seller
 from services.invoicing.vat import Decision, decide
 
 Kind = Literal["invoice", "credit_note"]
+What = Literal["session", "subscription", "allowance"]
+"""Of what a line is: a session charged or credited; the fee of a month; what its allowance gave back of a session, or took again."""
+ORDER: dict[What, int] = {"subscription": 0, "session": 1, "allowance": 2}
 
 
 class DoesNotAddUp(Exception):
@@ -28,9 +31,11 @@ class DoesNotAddUp(Exception):
 
 
 class Charged(Struct, frozen=True, kw_only=True):
-    """A session that was charged or credited, as the ledger and the directory know it."""
+    """A session that was charged or credited, or what else is a line, as the ledger and the directory know it."""
 
+    what: What = "session"
     cdr: str
+    """Of a subscription: which entry it is."""
     net: Decimal
     gross: Decimal
     taxes: tuple[TaxShare, ...]
@@ -38,7 +43,7 @@ class Charged(Struct, frozen=True, kw_only=True):
     started_at: datetime
     station: str
     place: str = ""
-    """The site's name."""
+    """The site's name; of a subscription, its own."""
     country: str = ""
     time_zone: str = "UTC"
 
@@ -47,9 +52,10 @@ class Line(Struct, frozen=True, kw_only=True):
     """What a session comes to under one rate."""
 
     number: int
+    what: What = "session"
     cdr: str
     day: date
-    """By the clock of the place."""
+    """By the clock of the place; of a subscription, on which its month begins by the account's."""
     place: str
     energy_wh: int
     net: Decimal
@@ -142,7 +148,7 @@ def shares_of(taxes: tuple[TaxShare, ...], net: Decimal, gross: Decimal) -> tupl
 def _lines(sessions: Sequence[Charged], sign: int, seller: Seller, buyer: Buyer, today: date) -> Iterator[Line]:
     parts = [
         (session, share, first == 0)
-        for session in sorted(sessions, key=lambda session: (session.started_at, session.cdr))
+        for session in sorted(sessions, key=lambda session: (session.started_at, session.cdr, ORDER[session.what]))
         for first, share in enumerate(shares_of(session.taxes, session.net, session.gross))
     ]
     called = [
@@ -151,8 +157,9 @@ def _lines(sessions: Sequence[Charged], sign: int, seller: Seller, buyer: Buyer,
     for number, ((session, share, first), decision) in enumerate(zip(parts, untangled(called), strict=True), start=1):
         yield Line(
             number=number,
+            what=session.what,
             cdr=session.cdr,
-            day=_day(session.started_at, session.time_zone),
+            day=_day(session.started_at, buyer.time_zone if session.what == "subscription" else session.time_zone),
             place=session.place or session.station,
             energy_wh=session.energy_wh if first else 0,
             net=sign * share.net,

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.invoicing.document import Document, Line, Vat
 from services.invoicing.parties import Buyer, Seller
-from services.invoicing.words import energy, plain, terms
+from services.invoicing.words import beside, energy, plain, terms
 
 TITLES = {"invoice": "Invoice", "credit_note": "Credit note"}
 
@@ -57,7 +57,7 @@ def _line(line: Line, document: Document) -> list[str]:
     return [
         str(line.number),
         line.day.isoformat(),
-        plain(line.place),
+        beside(line),
         energy(line.energy_wh),
         rate,
         money(line.net, document),

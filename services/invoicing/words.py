@@ -16,7 +16,18 @@ def plain(text: str) -> str:
 
 def about(line: Line) -> str:
     """Return what a line is for."""
-    return plain(f"Charging, {line.day.isoformat()}, {line.place}")
+    match line.what:
+        case "session":
+            return plain(f"Charging, {line.day.isoformat()}, {line.place}")
+        case "allowance":
+            return plain(f"Allowance, {line.day.isoformat()}, {line.place}")
+        case "subscription":  # pragma: no branch
+            return plain(f"Subscription, {line.day:%Y-%m}, {line.place}")
+
+
+def beside(line: Line) -> str:
+    """Return what a line is for, beside its day."""
+    return plain({"session": "", "allowance": "Allowance, ", "subscription": "Subscription, "}[line.what] + line.place)
 
 
 def energy(wh: int) -> str:

@@ -3,21 +3,24 @@
 A total that is None is unknown, since the tariff does not say the taxes; the known one counts for both then.
 """
 
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from contracts.bills import (
     BillDiscarded,
+    BillLine,
     CdrCredited,
     CdrIssued,
     CdrWaived,
     ChargedFree,
     CostUpdated,
+    Priced,
     TariffBound,
     TariffMissing,
+    TaxShare,
 )
 from contracts.event import AccountId, Message
 from contracts.postings import AD_HOC, CdrPosted, CostPosted, CreditPosted, NothingDue, OfBill, Source
@@ -25,6 +28,8 @@ from contracts.sessions import OfSession
 
 NO_CURRENCY = "XXX"
 """ISO 4217's code for it: what is free costs nothing in any currency."""
+EXACT = Decimal("0.000001")
+"""To so many decimals a CDR's lines say what they come to before it is rounded."""
 
 Posted = TypeVar("Posted", bound=OfBill)
 
@@ -91,8 +96,41 @@ def cdr_posted(heard: Heard, account: str, cdr: CdrIssued) -> Sequence[CdrPosted
             ended_at=cdr.ended_at,
             site=cdr.site,
             corrects=cdr.corrects,
+            energy=energy_of(cdr.priced, cdr.taxes or (TaxShare(None, *known),)),
         )
     ]
+
+
+def energy_of(priced: Priced, taxes: Sequence[TaxShare]) -> tuple[TaxShare, ...]:
+    """Return what of a CDR's amounts its energy is, by rate: the exact price of that, or less where a limit made the whole cheaper."""
+    rates = {each.rate for each in taxes}
+    found = []
+    for share in taxes:
+        lines = [each for each in priced.lines if (each.vat if each.vat in rates else None) == share.rate]
+        energy = [each for each in lines if each.dimension == "ENERGY"]
+        if energy:
+            net = _limited(priced, _net(priced, energy), _net(priced, lines), share.net)
+            gross = _limited(priced, _gross(priced, energy), _gross(priced, lines), share.gross)
+            found.append(TaxShare(share.rate, net, gross))
+    return tuple(found)
+
+
+def _net(priced: Priced, lines: Sequence[BillLine]) -> Decimal:
+    return _sum(each.gross_exact if priced.total_excl is None else each.net_exact for each in lines)
+
+
+def _gross(priced: Priced, lines: Sequence[BillLine]) -> Decimal:
+    return _sum(each.net_exact if priced.total_incl is None else each.gross_exact for each in lines)
+
+
+def _sum(amounts: Iterable[str]) -> Decimal:
+    return sum(map(Decimal, amounts), Decimal(0))
+
+
+def _limited(priced: Priced, part: Decimal, whole: Decimal, billed: Decimal) -> Decimal:
+    if priced.limit != "max_price" or whole <= billed:
+        return part
+    return (part * billed / whole).quantize(EXACT, ROUND_HALF_UP)
 
 
 def credit_posted(heard: Heard, account: str, credit: CdrCredited) -> Sequence[CreditPosted]:

@@ -216,7 +216,7 @@ def _delivered(state: Station, event: EnergyDelivered) -> Station:
     told: dict[str, Any] = {"told_wh": event.energy_wh}
     if session.energy_wh != event.energy_wh and event.meter_wh is not None:
         told |= {"register_wh": event.meter_wh, "start_wh": event.meter_wh - event.energy_wh}
-        told |= {"base_wh": None, "gained_wh": 0, "fallen": None}
+        told |= {"base_wh": None, "gained_wh": 0, "fallen": None, "leapt": None}
     return _with(state, event.session, **told)
 
 

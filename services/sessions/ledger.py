@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from contracts.event import Instant, SiteId
 from contracts.sessions import Account, SessionStarted
-from services.sessions.meter import NOISE, limit_wh, wrapped
+from services.sessions.meter import CERTAIN_WH, NOISE, limit_wh, wrapped
 
 ON_LINE = frozenset({"register", "samples"})
 """Where an energy is taken from so that the register that goes with it is the connector's."""
@@ -140,8 +140,10 @@ def moved(line: Line | None, place: Place, move: Move) -> Account | None:
         elif line is not None and move.on_line:
             delivered = -min(-delivered, line.ahead_wh if move.goes_on else 0)
         return entry(place, delivered=delivered, attributed=move.attributed, quarantined=move.quarantined)
-    if register >= line.wh:
-        rise = register - line.wh
+    rise = register - line.wh
+    if rise > max(0, move.attributed) + CERTAIN_WH:
+        delivered = max(0, move.attributed)  # it has leapt, to where another register stands
+    elif rise >= 0:
         delivered = rise - min(rise, line.ahead_wh)
     else:
         delivered = max(0, move.attributed) if move.goes_on and register <= line.wh - NOISE else 0

@@ -28,6 +28,10 @@ CERTAIN_WH = 200_000
 """More than a car takes: where no time tells, a register that jumps from 0 by that much had not been known."""
 THOUSANDFOLD = 300
 """From this factor on, kWh and Wh may be mistaken for one another (Q-88)."""
+SOON_WH = 20_000
+"""More than flows until the next sample, mostly."""
+OLDEST_SHOWN_S = 3600
+"""What a station shows of its register may be so old."""
 LONGEST_GAP_S = 900
 """A power is taken to last until the next sample, at most so long."""
 
@@ -51,6 +55,10 @@ class Meter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it had counted before it began anew."""
     fallen: tuple[int, int, int] | None = None
     """(base, register, gained) of before a fall, until the next sample tells whether it was one."""
+    leapt: tuple[int, int, int] | None = None
+    """The same of before a rise that cannot be."""
+    outlet: bool = False
+    """The register of the outlet has been read: that of another place does not count (X-48)."""
     relative: bool = False
     """The samples count from the session's start, unlike the registers of its start and stop (X-46)."""
     interval_wh: int | None = None
@@ -69,7 +77,8 @@ class Meter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def shown_wh(self) -> int | None:
         """What the register shows now. What may have been a slip does not count."""
-        return self.register_wh if self.fallen is None else self.fallen[1]
+        before = self.fallen or self.leapt
+        return self.register_wh if before is None else before[1]
 
     @property
     def energy_wh(self) -> int | None:
@@ -151,17 +160,37 @@ def watched(meter: M, readings: Sequence[Reading], since: datetime) -> M:
 
 
 def _shown(meter: M, shown: Register, since: datetime) -> M:
+    if meter.outlet and not shown.outlet:
+        return meter
     if meter.start_wh is None:
         if shown.at < since:
             return meter
         if shown.begin:
             return replace(meter, start_wh=shown.wh)
-        return _begun(meter, shown)
-    if shown.begin or (meter.read_ms is not None and ms(shown.at) < meter.read_ms):
+        return replace(_begun(meter, shown), outlet=shown.outlet)
+    if shown.begin or (meter.read_ms is not None and ms(shown.at) < meter.read_ms and not _is_set_back(meter, shown)):
         return meter
+    since_start = (shown.at - since).total_seconds()
+    most = _rise_wh(meter.max_w, since_start if meter.read_ms is None else (ms(shown.at) - meter.read_ms) / 1000)
+    meter = replace(meter, read_ms=ms(shown.at), outlet=shown.outlet)
     if meter.register_wh is None:
-        meter = _first(meter, shown, (shown.at - since).total_seconds())
-    return replace(_risen(meter, shown.wh), read_ms=ms(shown.at))
+        meter = _first(meter, shown, limit_wh(meter.max_w, since_start))
+        if meter.start_wh == 0:
+            most = limit_wh(meter.max_w, since_start)
+    return meter if meter.register_wh is None else _risen(meter, shown.wh, most)
+
+
+def _rise_wh(max_w: int | None, seconds: float) -> int:
+    """Return more than a register can have risen by since it was shown last: what it shows may be an hour old."""
+    return limit_wh(max_w, seconds if max_w is None or seconds <= 0 else max(seconds, OLDEST_SHOWN_S))
+
+
+def _is_set_back(meter: Meter, shown: Register) -> bool:
+    """Return whether the clock has been set back: a register that has risen is none of former times (X-43)."""
+    has_begun_anew = meter.base_wh is not None and not meter.relative
+    if has_begun_anew or meter.fallen is not None or meter.leapt is not None:
+        return False
+    return meter.register_wh is not None and shown.wh >= meter.register_wh + NOISE
 
 
 def _begun(meter: M, shown: Register) -> M:
@@ -179,30 +208,69 @@ def _begun(meter: M, shown: Register) -> M:
     return flagged(replace(begun, gained_wh=before, base_wh=shown.wh), "meter_reset")
 
 
-def _first(meter: M, shown: Register, seconds: float) -> M:
+def _first(meter: M, shown: Register, most: int) -> M:
     """Return the meter with its first sample compared with the register at the start (X-46)."""
     start = meter.start_wh or 0
-    most = limit_wh(meter.max_w, seconds)
-    if start == 0 and shown.wh > most:
-        return flagged(replace(meter, start_wh=shown.wh, register_wh=shown.wh), "meter_start_placeholder")
     if shown.wh * 2 <= start and shown.wh <= most and wrapped(start, shown.wh) is None:
+        if start - 500 <= shown.wh * 1000 <= start + most:
+            return meter  # it may be the register of the start in kWh: the next one speaks
         return replace(meter, relative=True, base_wh=0, register_wh=0)
     return replace(meter, register_wh=start)
 
 
-def _risen(meter: M, wh: int) -> M:
-    """Return the meter with the next register."""
+def _risen(meter: M, wh: int, most: int | None = None) -> M:
+    """Return the meter with the next register, which cannot have risen by more than `most` Wh."""
+    meter = _landed(meter, wh, most)
     register = meter.register_wh if meter.register_wh is not None else meter.base
     if wh <= register - NOISE:
         return _fallen(meter, register, wh)
     if meter.fallen is not None:
         base, high, gained = meter.fallen
         if register == meter.base and wh > high - NOISE:  # it was only a slip
-            whole = None if (gained, base) == (0, meter.start_wh) else base
-            return replace(meter, fallen=None, base_wh=whole, gained_wh=gained, register_wh=max(high, wh))
-        if wh > register:
+            meter, register = _as_before(meter, base, high, gained), high
+        elif wh > register:
             meter = flagged(replace(meter, fallen=None), "meter_reset")
+    if most is not None and _was_no_zero(meter, wh, most):
+        return _risen(replace(meter, relative=False, base_wh=None, register_wh=meter.start_wh), wh, most)
+    if most is not None and wh - register > most:
+        gained = meter.gained_wh + register - meter.base
+        before = meter.base, register, meter.gained_wh
+        return replace(meter, gained_wh=gained, base_wh=wh, register_wh=wh, leapt=before)
     return replace(meter, register_wh=max(register, wh))
+
+
+def _was_no_zero(meter: Meter, wh: int, most: int) -> bool:
+    """Return whether the register goes on from the start's, where 0 had made it look as if it counted from there."""
+    if not meter.relative or (meter.gained_wh, meter.base_wh, meter.register_wh) != (0, 0, 0):
+        return False
+    return wh >= (meter.start_wh or 0) - NOISE and wh > min(most, SOON_WH)
+
+
+def _as_before(meter: M, base: int, register: int, gained: int) -> M:
+    """Return the meter as it was before a slip."""
+    whole = None if (gained, base) == (0, meter.start_wh) else base
+    return replace(meter, fallen=None, leapt=None, base_wh=whole, gained_wh=gained, register_wh=register)
+
+
+def _landed(meter: M, wh: int, most: int | None) -> M:
+    """Return the meter after a rise that cannot be: a register that goes on from there is another, and its rises count.
+
+    It is the same where it rose from 0: that had stood for a register that the station did not know.
+    """
+    if meter.leapt is None or meter.register_wh is None or abs(wh - meter.register_wh) < NOISE:
+        return meter
+    if wh < meter.register_wh:
+        return _as_before(meter, *meter.leapt)
+    if most is not None and wh - meter.register_wh > most:
+        return replace(meter, base_wh=wh, register_wh=wh)
+    return _gone_on(meter)
+
+
+def _gone_on(meter: M) -> M:
+    if meter.start_wh == 0 and meter.leapt == (0, 0, 0):
+        begun = replace(meter, start_wh=meter.register_wh, base_wh=None, leapt=None)
+        return flagged(begun, "meter_start_placeholder")
+    return flagged(replace(meter, leapt=None), "implausible")
 
 
 def _fallen(meter: M, register: int, wh: int) -> M:
@@ -236,6 +304,8 @@ def _drawn(meter: M, power: Register) -> M:
 
 def ended(meter: Meter, stop_wh: int | None, lasted: timedelta | None) -> Energy:
     """Return what a session comes to with the register at its stop, or without one. `lasted` None: no clock tells."""
+    if stop_wh is not None and meter.leapt is not None and stop_wh > (meter.register_wh or 0) - NOISE:
+        meter = _gone_on(meter)
     found = _without_stop(meter) if stop_wh is None else _with_stop(meter, stop_wh, lasted)
     flags = list(dict.fromkeys([*meter.meter_flags, *found.flags, *_units(meter, found)]))
     if {"meter_went_back", "implausible", "unit_suspect"} & set(flags):
@@ -261,10 +331,15 @@ def _with_stop(meter: Meter, stop_wh: int, lasted: timedelta | None) -> Energy:
     samples = meter.energy_wh
     if samples is not None and samples >= NOISE > energy:
         return Energy(stop_wh, samples, _of_samples(meter), ("meter_stop_is_start",))
-    if "meter_reset" in meter.meter_flags and not meter.relative:
-        last = _risen(meter, stop_wh)
-        return Energy(stop_wh, last.energy_wh, "samples", _below(meter, stop_wh))
     most = None if lasted is None or lasted <= timedelta(0) else limit_wh(meter.max_w, lasted.total_seconds())
+    if "meter_reset" in meter.meter_flags and not meter.relative:
+        rises = _risen(meter, stop_wh).energy_wh or 0
+        if most is None or rises <= most or energy > most:
+            flags = ("implausible",) if most is not None and rises > most else ()
+            return Energy(stop_wh, rises, "samples", (*flags, *_below(meter, stop_wh)))
+        return Energy(stop_wh, energy, "register", ("implausible", *_below(meter, stop_wh)))
+    if "implausible" in meter.meter_flags and energy - (samples or 0) > CERTAIN_WH:
+        return Energy(stop_wh, _risen(meter, stop_wh).energy_wh, "samples", _below(meter, stop_wh))
     if most is not None and energy > most:
         if samples is not None and NOISE <= samples <= most:
             return Energy(stop_wh, samples, _of_samples(meter), ("implausible",))
@@ -295,9 +370,18 @@ def _below(meter: Meter, stop_wh: int) -> tuple[str, ...]:
 
 def _units(meter: Meter, found: Energy) -> list[str]:
     """Return whether an energy is a thousand times another one that should be the same."""
-    others = (meter.power_ws // 3600, 0 if meter.register_wh is None else meter.energy_wh or 0)
+    others = (meter.power_ws // 3600, 0 if meter.register_wh is None else meter.energy_wh or 0, _leapt_wh(meter))
     energy = found.energy_wh or 0
-    return ["unit_suspect"] if any(_thousandfold(energy, other) for other in others) else []
+    unread = meter.read_ms is not None and meter.start_wh is not None and meter.register_wh is None
+    return ["unit_suspect"] if unread or any(_thousandfold(energy, other) for other in others) else []
+
+
+def _leapt_wh(meter: Meter) -> int:
+    """Return the energy that a rise would come to that cannot be, if it was the last that was heard."""
+    if meter.leapt is None or meter.register_wh is None:
+        return 0
+    base, _, gained = meter.leapt
+    return gained + meter.register_wh - base
 
 
 def _thousandfold(one_wh: int, other_wh: int) -> bool:

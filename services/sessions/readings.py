@@ -9,7 +9,7 @@ from services.sessions import adopted, ghosts, ledger, meter, silence
 from services.sessions.fold import evolve
 from services.sessions.heard import Heard
 from services.sessions.ledger import Move, Place
-from services.sessions.meter import limit_wh
+from services.sessions.meter import SOON_WH, limit_wh
 from services.sessions.samples import Readings, digest, newest, normalised, registers
 from services.sessions.signed import signed
 from services.sessions.starts import place_of, told_by
@@ -60,11 +60,23 @@ def _metering(state: Station, said: MetersRead, readings: Readings) -> Begun | N
     """
     if said.transaction is None:
         return None
-    named = state.called(said.transaction)
-    if named and (said.evse in {0, named.evse} or not isinstance(named, Charging) or _goes_on(named, readings)):
+    named, here = state.called(said.transaction), state.open_at(said.evse, said.connector)
+    if named and (said.evse in {0, named.evse} or not isinstance(named, Charging) or _is_its(named, here, readings)):
         return named
-    here = state.open_at(said.evse, said.connector)
     return here if here is not None and _can_be(here, readings) else None
+
+
+def _is_its(named: Charging, here: Charging | None, readings: Readings) -> bool:
+    """Return whether a register goes on from that of the session that is named, and not rather from that of the one here."""
+    if not _goes_on(named, readings):
+        return False
+    if here is None or not registers(readings) or not _goes_on(here, readings):
+        return True
+    return _last(here) - _last(named) < SOON_WH
+
+
+def _last(session: Charging) -> int:
+    return session.shown_wh if session.shown_wh is not None else session.start_wh or 0
 
 
 def _can_be(session: Charging, readings: Readings) -> bool:
@@ -74,7 +86,7 @@ def _can_be(session: Charging, readings: Readings) -> bool:
 
 
 def _goes_on(session: Charging, readings: Readings) -> bool:
-    last = session.start_wh if session.register_wh is None else session.register_wh
+    last = session.start_wh if session.shown_wh is None else session.shown_wh
     shown = registers(readings)
     if last is None or not shown:
         return not shown

@@ -1,5 +1,6 @@
 """What the samples of a meter say, in our units: whole Wh, never a float; and which of them have been heard before."""
 
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -32,6 +33,7 @@ RANKS = {
     "Transaction.Begin": 7,
 }
 """Which context speaks for a register, the best first: some stations repeat the begin in every reading (X-48)."""
+BEGIN = "Transaction.Begin"
 INTERVAL = "Energy.Active.Import.Interval"
 POWER = "Power.Active.Import"
 PHASES = ("L1", "L2", "L3"), ("L1-N", "L2-N", "L3-N")
@@ -50,6 +52,16 @@ class Register(NamedTuple):
     at: datetime
     wh: int
     begin: bool = False
+    outlet: bool = True
+    """It is that of the outlet: another may count what the station itself takes."""
+
+
+class Best(NamedTuple):
+    """What a reading shows of a measurand, by the sample that speaks for it."""
+
+    context: str
+    location: str
+    wh: int
 
 
 def normalised(readings: Sequence[Reading]) -> tuple[Reading, ...]:
@@ -104,14 +116,18 @@ def known(meter_wh: int | None) -> int | None:
 
 def registers(readings: Sequence[Reading]) -> list[Register]:
     """Return the import register in each of normalised `readings`, in order of time."""
-    found = ((reading.at, _best(reading, REGISTER)) for reading in readings)
-    return sorted(Register(at, best[1], best[0] == "Transaction.Begin") for at, best in found if best)
+    return sorted(
+        (
+            Register(at, best.wh, best.context == BEGIN, best.location == "Outlet")
+            for at, best in _each_best(readings, REGISTER)
+        ),
+        key=lambda shown: (shown.at, not shown.outlet, shown.wh),
+    )
 
 
 def intervals(readings: Sequence[Reading]) -> list[Register]:
     """Return the energy of the interval that ends with each of normalised `readings`, in order of time."""
-    found = ((reading.at, _best(reading, INTERVAL)) for reading in readings)
-    return sorted(Register(at, best[1]) for at, best in found if best)
+    return sorted(Register(at, best.wh) for at, best in _each_best(readings, INTERVAL))
 
 
 def powers(readings: Sequence[Reading]) -> list[Register]:
@@ -120,29 +136,46 @@ def powers(readings: Sequence[Reading]) -> list[Register]:
     return sorted(Register(at, watts) for at, watts in found if watts is not None)
 
 
-def _best(reading: Reading, measurand: str) -> tuple[str, int] | None:
-    """Return the total that a reading names, and its context; else the sum of its phases, if all are there (Q-92)."""
-    fit = [sample for sample in reading.samples if _is_energy(sample, measurand)]
+def _each_best(readings: Sequence[Reading], measurand: str) -> list[tuple[datetime, Best]]:
+    """Return what each of `readings` shows; the phases of one moment may have come as readings of their own (Q-92)."""
+    found, apart = [], defaultdict[datetime, list[Sample]](list)
+    for reading in readings:
+        fit = [sample for sample in reading.samples if _is_energy(sample, measurand)]
+        if (best := _best(fit)) is not None:
+            found.append((reading.at, best))
+        elif fit:
+            apart[reading.at] += fit
+    whole = {at for at, best in found if best.location == "Outlet" and best.context != BEGIN} if apart else set()
+    joined = ((at, _best(fit)) for at, fit in apart.items() if at not in whole)
+    return found + [(at, best) for at, best in joined if best is not None]
+
+
+def _best(fit: Sequence[Sample]) -> Best | None:
+    """Return what some samples of one moment show: of now rather than of the begin, and of the outlet if they can (X-48)."""
+    if len(fit) == 1:
+        return _total(fit)
+    groups: dict[tuple[bool, bool], list[Sample]] = {}
+    for sample in fit:
+        groups.setdefault((sample.context == BEGIN, sample.location != "Outlet"), []).append(sample)
+    return next(filter(None, (_total(groups[kind]) for kind in sorted(groups))), None)
+
+
+def _total(fit: Sequence[Sample]) -> Best | None:
+    """Return the total that some samples name; else the sum of the phases, if all are there (Q-92)."""
     if totals := [sample for sample in fit if sample.phase is None]:
         total = min(totals, key=_rank)
-        return total.context, int(total.value)
+        return Best(total.context, total.location, int(total.value))
     for phases in PHASES:
         kinds = {(s.context, s.location) for s in fit if s.phase == phases[0]}
-        for context, location in sorted(kinds, key=lambda kind: (kind[1] != "Outlet", RANKS[kind[0]])):
+        for context, location in sorted(kinds, key=lambda kind: (_rank_of(kind[0]), *kind)):
             each = {s.phase: int(s.value) for s in fit if (s.context, s.location) == (context, location)}
             if all(phase in each for phase in phases):
-                return context, sum(each[phase] for phase in phases)
+                return Best(context, location, sum(each[phase] for phase in phases))
     return None
 
 
 def _is_energy(sample: Sample, measurand: str) -> bool:
-    return (
-        sample.measurand == measurand
-        and sample.unit == "Wh"
-        and not sample.signed
-        and sample.context in RANKS
-        and _is_whole(sample.value)
-    )
+    return sample.measurand == measurand and sample.unit == "Wh" and not sample.signed and _is_whole(sample.value)
 
 
 def _power(reading: Reading) -> int | None:
@@ -152,8 +185,13 @@ def _power(reading: Reading) -> int | None:
     return None if number is None or number < 0 else int(number)
 
 
-def _rank(sample: Sample) -> tuple[bool, int]:
-    return sample.location != "Outlet", RANKS[sample.context]
+def _rank(sample: Sample) -> int:
+    return _rank_of(sample.context)
+
+
+def _rank_of(context: str) -> int:
+    """Return how well a context speaks for a register: a word that OCPP has not says no more than Other (Q-91)."""
+    return RANKS.get(context, RANKS["Other"])
 
 
 def digest(evse: int, connector: int, transaction: TransactionId | None, readings: Sequence[Reading]) -> bytes:

@@ -30,6 +30,8 @@ from services.sessions.state import OPEN, Begun, Charging, Owed, Quarantined, St
 Start = Heard[TransactionStarted]
 E = TypeVar("E", bound=OfStation)
 
+ROUNDED = timedelta(seconds=1)
+"""What a station has kept for its retry may be in whole seconds."""
 RETRY = timedelta(minutes=10)
 """How long a station may repeat a start under another time (Q-105)."""
 
@@ -86,12 +88,12 @@ def _said_before(state: Station, heard: Start) -> tuple[Past, bool] | None:
 def _is_retry(session: Charging, heard: Start) -> bool:
     """Return whether nothing but its time tells a start from the one of a session in which nothing has happened yet."""
     said = heard.event
-    moved = session.register_wh not in {None, session.start_wh}
+    moved = session.shown_wh not in {None, session.start_wh}
     same = (session.token, session.start_wh) == (said.token, known(said.meter_wh)) and not moved
     if said.at_is_ours or not same:
         return same
     later = (heard.said_at or said.at) - session.since
-    return session.start_wh is not None and timedelta(0) <= later <= RETRY
+    return session.start_wh is not None and -ROUNDED < later <= RETRY
 
 
 def _repeated(state: Station, heard: Start, before: Past, *, differs: bool) -> list[Event]:

@@ -9,6 +9,8 @@ import msgspec
 from contracts import money_tables as tables
 from contracts.ledger import (
     Adjusted,
+    AllowanceConsumed,
+    AllowanceReturned,
     ChargingAllowed,
     ChargingRunning,
     InvoiceDrafted,
@@ -24,16 +26,19 @@ from contracts.ledger import (
     SessionCharged,
     SessionCredited,
     Standing,
+    SubscriptionCharged,
     WrittenOff,
 )
 from contracts.postings import AD_HOC
 from contracts.reference import CustomerAccount
 from contracts.topics import ACCOUNTS, LEDGER, STANDINGS
+from services.views.bill_rows import plain
 from services.views.rows import Operation, Put, Row, put
 
 TOPICS = (ACCOUNTS, LEDGER, STANDINGS)
 
-Entry = SessionCharged | SessionCredited | MoneyTaken | MoneyReturned | Adjusted | WrittenOff
+Bill = SessionCharged | SessionCredited | SubscriptionCharged | AllowanceConsumed | AllowanceReturned
+Entry = Bill | MoneyTaken | MoneyReturned | Adjusted | WrittenOff
 Said = LedgerEvent | Standing | CustomerAccount
 
 
@@ -44,7 +49,17 @@ def operations(event: Said) -> Iterator[Operation]:
             yield put(tables.accounts, _account(event))
         case Standing():
             yield put(tables.standings, _standing(event))
-        case SessionCharged() | SessionCredited() | MoneyTaken() | MoneyReturned() | Adjusted() | WrittenOff():
+        case (
+            SessionCharged()
+            | SessionCredited()
+            | SubscriptionCharged()
+            | AllowanceConsumed()
+            | AllowanceReturned()
+            | MoneyTaken()
+            | MoneyReturned()
+            | Adjusted()
+            | WrittenOff()
+        ):
             yield from _entered(event)
         case PaymentOpened():
             yield put(tables.payments, _payment(event))
@@ -86,6 +101,7 @@ def _account(account: CustomerAccount) -> Row:
         "mandate": account.mandate,
         "time_zone": account.time_zone,
         "closed": account.closed,
+        "subscription": None if account.subscription is None else plain(account.subscription),
     }
 
 
@@ -139,8 +155,29 @@ def _entered(event: Entry) -> Iterator[Operation]:
             yield from _of_hold(event, event.session)
         case MoneyTaken(reference=reference) if reference:
             yield Put(tables.payments, (event.tenant, event.payment), {"reference": reference}, unless="missing")
+        case SubscriptionCharged():
+            yield put(tables.subscription_months, _month(event))
+        case AllowanceConsumed() | AllowanceReturned() if event.left_wh is not None:
+            left = {"left_wh": event.left_wh}
+            yield Put(tables.subscription_months, (event.tenant, event.month), left, unless="missing")
         case _:
             return
+
+
+def _month(event: SubscriptionCharged) -> Row:
+    return {
+        "tenant": event.tenant,
+        "id": event.id,
+        "account": event.account,
+        "month_start": event.month_start,
+        "month_end": event.month_end,
+        "name": event.name,
+        "currency": event.currency,
+        "net": text(event.net),
+        "gross": text(event.gross),
+        "allowance_wh": event.allowance_wh,
+        "left_wh": event.allowance_wh,
+    }
 
 
 _NO_ENTRY: Row = {column.name: None for column in tables.ledger_entries.columns}
@@ -165,15 +202,28 @@ def _entry(event: Entry) -> Row:
 def _details(event: Entry) -> Row:
     match event:
         case SessionCharged():
-            return _bill(event) | {
-                "kind": "session",
-                "site": event.site,
-                "energy_wh": event.energy_wh,
-                "started_at": event.started_at,
-                "ended_at": event.ended_at,
-            }
+            return (
+                _bill(event)
+                | _of_cdr(event)
+                | {
+                    "kind": "session",
+                    "site": event.site,
+                    "energy_wh": event.energy_wh,
+                    "started_at": event.started_at,
+                    "ended_at": event.ended_at,
+                }
+            )
         case SessionCredited():
-            return _bill(event) | {"kind": "credit", "credits": event.credits}
+            return _bill(event) | _of_cdr(event) | {"kind": "credit", "credits": event.credits}
+        case SubscriptionCharged():
+            times = {"started_at": event.month_start, "ended_at": event.month_end}
+            return _bill(event) | {"kind": "subscription", "name": event.name} | times
+        case AllowanceConsumed():
+            what = {"energy_wh": event.energy_wh, "started_at": event.started_at, "site": event.site}
+            return _bill(event) | _of_cdr(event) | {"kind": "allowance"} | what
+        case AllowanceReturned():
+            what = {"energy_wh": event.energy_wh, "credits": event.credits}
+            return _bill(event) | _of_cdr(event) | {"kind": "allowance_returned"} | what
         case MoneyTaken():
             return {"kind": "money_in", "payment": event.payment}
         case MoneyReturned():
@@ -189,11 +239,12 @@ def _details(event: Entry) -> Row:
             }
 
 
-def _bill(event: SessionCharged | SessionCredited) -> Row:
+def _of_cdr(event: SessionCharged | SessionCredited | AllowanceConsumed | AllowanceReturned) -> Row:
+    return {"cdr": event.cdr, "session": event.session, "station": event.station}
+
+
+def _bill(event: Bill) -> Row:
     return {
-        "cdr": event.cdr,
-        "session": event.session,
-        "station": event.station,
         "net": text(event.net),
         "gross": text(event.gross),
         "taxes": [{"rate": text(each.rate), "net": text(each.net), "gross": text(each.gross)} for each in event.taxes],

@@ -1,7 +1,15 @@
 """What is owed and not paid: reminded of, and written off at last (PAY-09)."""
 
 from contracts.event import derived_id
-from contracts.ledger import DunningReached, PaymentOpened, ProviderAsked, Standing, WrittenOff
+from contracts.ledger import (
+    DebtFound,
+    DunningReached,
+    InvoiceDrafted,
+    PaymentOpened,
+    ProviderAsked,
+    Standing,
+    WrittenOff,
+)
 from services.accounts import domain, dunning
 from tests.accounts.says import DRIVER, Ledger, ad_hoc, at, eur, postpaid
 
@@ -29,6 +37,21 @@ def test_what_could_not_be_collected_is_dunned_from_then_on_and_tried_again() ->
     assert again.payment == derived_id(f"acme/driver-1/{due}", "accounts", "dunning-1"), (
         "however often it is worked out"
     )
+
+
+def test_what_is_in_no_invoice_yet_is_neither_collected_nor_owed_with_the_one_before() -> None:
+    one = Ledger(DRIVER, postpaid(mandate="cus/pm"))
+    one.hear(one.cdr("10"))
+    one.hear(one.cdr("7", 21 * DAY, "s2", started=21 * DAY))
+    invoice = one.until(InvoiceDrafted)
+    assert (invoice.gross, one.last(ProviderAsked).amount, one.last(DebtFound).owed) == (eur(10), eur(10), eur(10))
+    one.hear(one.answer("declined", at=invoice.at))
+    assert one.last(DebtFound).owed == eur(10)
+    one.until(DunningReached)
+    assert (one.last(DunningReached).owed, one.last(ProviderAsked).amount) == (eur(10), eur(10))
+    one.hear(one.answer("done"))
+    one.until(InvoiceDrafted)
+    assert one.last(ProviderAsked).amount == eur(7)
 
 
 def test_after_the_second_reminder_nobody_charges() -> None:

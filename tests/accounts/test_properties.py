@@ -10,14 +10,29 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chassis.loop import STATE_LIMIT
+from contracts.bills import TaxShare
 from contracts.event import AccountId
 from contracts.ledger import Adjusted, DebtFound, MoneyReturned, MoneyTaken, ProviderAsked, WrittenOff
 from contracts.postings import OfBill, ProviderAnswered
 from services.accounts import domain
 from services.accounts.heard import Heard
-from services.accounts.state import DOCUMENTS, OPEN_SESSIONS, PAYMENTS, REQUESTS, STRAYS, Account, State
+from services.accounts.state import (
+    CONSUMED,
+    DOCUMENTS,
+    MONTHS,
+    OPEN_SESSIONS,
+    PAYMENTS,
+    REQUESTS,
+    STRAY_DIGITS,
+    STRAYS,
+    Account,
+    Consumed,
+    State,
+    SubscribedMonth,
+)
 from tests.accounts.says import AD_HOC, DRIVER, Ledger, at, postpaid, prepaid
 
 Actions = list[tuple[str, int]]
@@ -244,4 +259,8 @@ def test_a_state_that_is_as_full_as_can_be_fits_its_record() -> None:
         one.hear(one.answer("unreachable" if number >= PAYMENTS else "done", "12345.67", reference="pi_" + "x" * 30))
     assert (len(one.state.strays), len(one.state.charging)) == (STRAYS, OPEN_SESSIONS)
     assert (len(one.state.documents), len(one.state.payments)) == (DOCUMENTS, 2 * PAYMENTS - 1)
-    assert len(msgspec.json.encode(one.state)) < STATE_LIMIT
+    subscribed = SubscribedMonth(id=long("m", 0), start=at(0), end=at(44_000), allowance_wh=10**8, used_wh=10**8)
+    taxes = (TaxShare(Decimal("25.00"), Decimal("-12345.67"), Decimal("-15432.09")),) * 2
+    consumed = Consumed("x" * STRAY_DIGITS, subscribed.id, 10**6, taxes)
+    full = replace(one.state, months=(subscribed,) * MONTHS, subscribed_until=at(0), consumed=(consumed,) * CONSUMED)
+    assert len(msgspec.json.encode(full)) < STATE_LIMIT

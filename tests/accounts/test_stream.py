@@ -6,21 +6,23 @@ import random
 import signal
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from chassis import clock, replay
 from chassis import kafka as kafka_
-from chassis import replay
 from chassis.kafka import Log, TopicPartition, full
 from chassis.settings import Settings
 from contracts.event import AccountId
-from contracts.ledger import LedgerEvent, ProviderAsked, SessionCharged
-from contracts.postings import CdrPosted
+from contracts.ledger import AllowanceConsumed, Entry, LedgerEvent, ProviderAsked, SessionCharged, SubscriptionCharged
+from contracts.postings import CdrPosted, TermsChanged
 from contracts.topics import ACCOUNTS as ACCOUNTS_TOPIC
 from contracts.topics import LEDGER, POSTINGS
 from services.accounts import worker
-from tests.accounts.says import Ledger, postpaid
+from tests.accounts.says import DRIVER, Ledger, postpaid, prepaid
+from tests.accounts.test_subscriptions import PLUS, priced
 from tests.chassis.test_loop import running
 
 pytestmark = pytest.mark.timeout(300)
@@ -140,3 +142,56 @@ async def test_a_month_that_is_over_is_invoiced_and_collected_by_the_terms_of_th
         "PaymentOpened",
         "ProviderAsked",
     ]
+
+
+async def test_each_month_of_a_subscription_is_charged_once_though_the_process_is_killed(
+    kafka: str, topic_prefix: str
+) -> None:
+    settings = Settings(kafka=kafka, topic_prefix=topic_prefix, partitions=4, session_timeout_ms=6000)
+    await kafka_.create_topics(settings)
+    log = Log(settings, linger_ms=0)
+    await log.start()
+    one, agreed = Ledger(), clock.now() - timedelta(days=80)
+    customer = prepaid(subscription=PLUS)
+    await log.append(ACCOUNTS_TOPIC, customer, id="a", source="/test", timeout=30)
+    terms = TermsChanged(at=agreed, tenant=customer.tenant, account=DRIVER, terms=customer)
+    process = await started(settings)
+    try:
+        for number in range(40):
+            if number % 10 == 0:  # said again each time, as a client does that was not answered
+                await log.append(POSTINGS, terms, id=f"t{number}", source="/test", timeout=30)
+            began = agreed + timedelta(days=number % 4, minutes=number)
+            bill = priced(one, f"s{number}", wh=1000, net="0.40", at=began, started_at=began)
+            await log.append(POSTINGS, bill, id=f"{number}", source="/test", timeout=30)
+            await log.append(POSTINGS, bill, id=f"{number} again", source="/test", timeout=30)
+            if number in {12, 25}:
+                await until(settings, lambda found, n=number: charged(found) >= n)  # type: ignore[misc]
+                await killed(process)
+                process = await started(settings)
+        found = await until(settings, lambda found: charged(found) == 40)
+    finally:
+        await killed(process)
+        await log.stop()
+    months = [each for each in found if isinstance(each, SubscriptionCharged)]
+    assert [each.month_start for each in months[1:]] == [each.month_end for each in months[:-1]]
+    assert months[0].month_start <= agreed
+    assert months[-1].month_end > clock.now()
+    assert len({each.id for each in months}) == len(months)
+    used = [each for each in found if isinstance(each, AllowanceConsumed)]
+    for month in months:
+        mine = [each.energy_wh for each in used if each.month == month.id]
+        begun = [each for each in found if isinstance(each, SessionCharged) and _in(month, each)]
+        assert sum(mine) == min(25_000, 1000 * len(begun))
+    entries = [each for each in found if isinstance(each, Entry)]
+    assert [each.entry for each in entries] == [*range(1, len(entries) + 1)]
+    assert entries[-1].balance == -len(months) * Decimal("9.90") - 40 * Decimal("0.50") + len(used) * Decimal("0.50")
+    verdict = await replay.states(worker.build(settings), settings)
+    assert verdict.lines() == ["accounts.state: 1 of 1 equal"]
+
+
+def charged(found: list[LedgerEvent]) -> int:
+    return sum(isinstance(each, SessionCharged) for each in found)
+
+
+def _in(month: SubscriptionCharged, cdr: SessionCharged) -> bool:
+    return month.month_start <= cdr.started_at < month.month_end

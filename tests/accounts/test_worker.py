@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from chassis.copies import Copies
 from chassis.settings import Settings
 from contracts.event import Event, Message, TenantId, Ticked
+from contracts.postings import TermsChanged
 from contracts.reference import CustomerAccount
 from contracts.topics import ACCOUNTS, LEDGER, POSTINGS, STANDINGS, Topic
 from services.accounts import domain, worker
@@ -44,13 +45,24 @@ def test_the_rules_take_in_every_event_of_their_topics(topic: Topic[Any]) -> Non
 
 def test_a_posting_is_heard_with_its_account() -> None:
     posting = Ledger().cdr("5")
-    assert regarded(posting, known(postpaid())) == Heard(posting, postpaid())
+    assert regarded(posting, known(postpaid())) == Heard(posting, postpaid(), NOON)
     assert regarded(posting, known(replace(postpaid(), tenant=TenantId("other")))).customer is None
     assert regarded(ad_hoc().hold(), known(postpaid())).customer is None
 
 
 def test_a_deadline_is_heard_with_the_account_as_it_is_now() -> None:
-    assert regarded(Ticked(at=at(9)), known(postpaid()), f"{ACME}/driver-1").customer == postpaid()
+    ticked = Ticked(at=at(9))
+    assert regarded(ticked, known(postpaid()), f"{ACME}/driver-1") == Heard(ticked, postpaid())
+
+
+def test_new_terms_count_though_the_directorys_own_word_comes_later() -> None:
+    new = replace(postpaid(), version=2, closed=True)
+    newest = replace(new, version=3, closed=False)
+    changed = TermsChanged(at=NOON, tenant=ACME, account=postpaid().id, terms=new)
+    assert regarded(changed, known()).customer == new
+    assert regarded(changed, known(postpaid())).customer == new
+    assert regarded(changed, known(newest)).customer == newest
+    assert regarded(replace(changed, terms=None), known(postpaid())).customer == postpaid()
 
 
 def test_a_deadline_follows_from_the_state_alone() -> None:

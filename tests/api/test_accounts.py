@@ -1,5 +1,6 @@
 """Accounts, what they have, and what is asked of them."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from contracts.requests import ChangeRequested
 from contracts.topics import ACCOUNTS
 from services.api.app import Api
 from tests.accounts.says import Ledger, prepaid
+from tests.accounts.test_subscriptions import priced
 from tests.api.network import Network, client_of, key_of
 from tests.api.test_sites import pointers
 
@@ -44,6 +46,63 @@ async def test_accounts_hear_that_the_terms_have_changed(admin: AsyncClient, net
     assert isinstance(network.written[-1], TermsChanged)
     assert (await admin.get("/v1/accounts/driver")).json()["standing"]["may_charge"] is True
     assert answer.json()["id"] == "driver"
+
+
+PLUS = {"name": "Plus", "monthly_fee": "9.90", "tax_included": "YES", "vat": "25", "allowance_kwh": "100"}
+
+
+async def test_a_subscription_is_charged_shown_and_used(admin: AsyncClient, network: Network) -> None:
+    put = await admin.put("/v1/accounts/driver", json=FLEET | {"subscription": PLUS, "time_zone": "Europe/Oslo"})
+    assert put.status_code == 201, put.text
+    assert put.json()["subscription"] == PLUS | {"allowance_kwh": "100.000"}
+    seen = (await admin.get("/v1/accounts/driver")).json()
+    month = seen["month"]
+    assert {name: month[name] for name in ("name", "currency", "net", "gross", "allowance_kwh", "left_kwh")} == {
+        "name": "Plus", "currency": "EUR", "net": "7.92", "gross": "9.90", "allowance_kwh": "100.000",
+        "left_kwh": "100.000",
+    }  # fmt: skip
+    assert seen["balance"]["amount"] == "-9.90"
+    one = Ledger(AccountId("driver"))
+    began = datetime.fromisoformat(month["start"])
+    bill = priced(one, tenant=TenantId("default"), wh=31_500, at=began, started_at=began, ended_at=began)
+    await network.hear(bill, "bill-1")
+    assert (await admin.get("/v1/accounts/driver")).json()["month"]["left_kwh"] == "68.500"
+    entries = (await admin.get("/v1/accounts/driver/entries")).json()["items"]
+    assert [(each["kind"], each["amount"], each["net"], each["energy_wh"], each["name"]) for each in entries] == [
+        ("allowance", "5.00", "-4.00", 31_500, None),
+        ("session", "-5.00", "4.00", 31_500, None),
+        ("subscription", "-9.90", "7.92", None, "Plus"),
+    ]
+    changed = await admin.put("/v1/accounts/driver", json=FLEET | {"time_zone": "Europe/Oslo"})
+    assert (changed.json()["subscription"], changed.json()["month"]["left_kwh"]) == (None, "68.500")
+
+
+async def test_the_log_says_what_an_account_agreed_and_not_whose_it_is(admin: AsyncClient, network: Network) -> None:
+    await admin.put("/v1/accounts/fleet", json=FLEET | {"subscription": PLUS})
+    changed = network.written[-1]
+    assert isinstance(changed, TermsChanged)
+    assert changed.terms is not None
+    assert changed.terms.subscription is not None
+    assert (changed.terms.subscription.allowance_wh, changed.terms.version) == (100_000, 1)
+    assert (changed.terms.person, changed.terms.name, changed.terms.email) == (None, "", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("monthly_fee", "-1"),
+        ("monthly_fee", "9.999"),
+        ("tax_included", "MAYBE"),
+        ("vat", "101"),
+        ("allowance_kwh", "0"),
+        ("allowance_kwh", "1.0001"),
+        ("discount", "5"),
+    ],
+)
+async def test_what_is_wrong_with_a_subscription_is_named(admin: AsyncClient, field: str, value: Any) -> None:
+    answer = await admin.put("/v1/accounts/fleet", json=FLEET | {"subscription": PLUS | {field: value}})
+    assert pointers(answer) == [f"#/subscription/{field}"]
 
 
 WHOSE: dict[str, Any] = {

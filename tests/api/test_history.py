@@ -50,6 +50,9 @@ class Archive:
             line = rows.line(record(topic, event, offset=offset))
             await self._db.insert_json("events", rows.encode([line]), token=f"{topic.name}-{offset}")
 
+    async def query(self, question: str) -> list[dict[str, Any]]:
+        return await self._db.query(question)
+
 
 @pytest_asyncio.fixture
 async def archive(clickhouse: str, database: str) -> AsyncIterator[Archive]:

@@ -11,11 +11,21 @@ from msgspec.structs import replace
 from chassis import metrics
 from contracts.bills import BillEvent, CdrIssued
 from contracts.event import AccountId, Event, InvoiceId, PaymentId, SiteId, TenantId
-from contracts.ledger import MoneyReturned, MoneyTaken, Movement, SessionCharged, WrittenOff
+from contracts.ledger import (
+    AllowanceConsumed,
+    AllowanceReturned,
+    MoneyReturned,
+    MoneyTaken,
+    Movement,
+    SessionCharged,
+    SubscriptionCharged,
+    WrittenOff,
+)
 from contracts.postings import Source
 from contracts.sessions import Account, EnergyDelivered, SessionEnded
 from contracts.topics import BILLS, LEDGER, SESSIONS
 from services.billing.heard import Assigned
+from tests.accounts.test_subscriptions import priced, subscribed, taken_back
 from tests.api.test_history import Archive, archive, client, reader
 from tests.billing.says import at, delivered, ended, started, ticked
 from tests.rerating.given import ASSIGNED, bills, renamed
@@ -112,6 +122,27 @@ async def report(reader: AsyncClient, **more: str) -> Any:
     answer = await reader.get(REPORT, params=DAY | more)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+async def test_fees_and_allowances_are_money_and_no_sessions_charge(
+    archive: Archive, reader: AsyncClient, day: Day
+) -> None:
+    await day.charged(await day.session("s-1"))
+    one = subscribed()
+    one.hear(priced(one, "s-1", at=at(70)))
+    one.hear(taken_back(one, "s-1", at=at(80)))
+    mine = (SubscriptionCharged, AllowanceConsumed, AllowanceReturned)
+    await archive.keeps(LEDGER, *[replace(each, tenant=DEFAULT) for each in one.events if isinstance(each, mine)])
+    rows = await archive.query(
+        "SELECT type, amount, session FROM money FINAL WHERE account = 'driver-1' ORDER BY entry"
+    )
+    assert [(row["type"], Decimal(str(row["amount"])), row["session"]) for row in rows] == [
+        ("SubscriptionCharged", Decimal("9.9"), ""),
+        ("AllowanceConsumed", Decimal(-5), "s-1"),
+        ("AllowanceReturned", Decimal(5), "s-1"),
+    ]
+    answer = await report(reader)
+    assert (answer["differences"], [each["charged"] for each in answer["sites"]]) == (0, ["5.00"])
 
 
 def items(answer: Any) -> list[tuple[str, str, str, str]]:

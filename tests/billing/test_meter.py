@@ -12,22 +12,52 @@ KWH = 1_000_000
 
 
 def delivered(*registers: int) -> int:
-    """Return the kWh of a session whose register showed these, one each hour."""
-    return measured([Sample(at=3600 * n, mwh=kwh * KWH) for n, kwh in enumerate(registers)], Policy()).mwh // KWH
+    """Return the kWh of a session whose register showed these, one every two hours."""
+    return measured([Sample(at=7200 * n, mwh=kwh * KWH) for n, kwh in enumerate(registers)], Policy()).mwh // KWH
 
 
 @pytest.mark.parametrize(
     ("registers", "kwh"),
     [
-        ((0, 60, 61), 1),  # a lifetime's register behind a zero
-        ((0, 60, 70), 70),
-        ((0, 60, 60, 60), 0),
+        ((0, 501, 502), 1),  # a lifetime's register behind a zero
+        ((0, 501, 501, 501), 0),
+        ((0, 500, 500), 500),
+        ((0, 501, 530), 530),
+        ((0, 60, 60, 60), 60),  # a car that was full and stood idle
+        ((0, 75, 78), 78),
         ((0, 40, 41), 41),
         ((0, 10, 20, 30), 30),
     ],
 )
 def test_a_zero_before_a_register_of_a_lifetime_is_no_register(registers: tuple[int, ...], kwh: int) -> None:
     assert delivered(*registers) == kwh
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kwh", "counted"),
+    [(600, 60, 61), (450, 50, 51), (449, 51, 1), (539, 60, 1), (540, 60, 61), (600, 2000, 1)],
+)
+def test_what_hardly_any_connector_gives_so_fast_was_there_before(seconds: int, kwh: int, counted: int) -> None:
+    samples = [Sample(0, 0), Sample(seconds, kwh * KWH), Sample(seconds + 3600, (kwh + 1) * KWH)]
+    assert measured(samples, Policy()).mwh == counted * KWH
+
+
+@pytest.mark.parametrize(
+    ("samples", "flags"),
+    [
+        ([Sample(0, KWH), Sample(3600, 2 * KWH, "END")], ()),
+        ([Sample(0, KWH), Sample(60), Sample(3600, 2 * KWH, "END")], ()),
+        ([Sample(0, None, "CHARGING"), Sample(0, KWH), Sample(3600, 2 * KWH, "END")], ()),
+        ([Sample(0), Sample(3600, 2 * KWH, "END")], ("energy_incomplete",)),
+        ([Sample(0), Sample(60, KWH), Sample(3600, 2 * KWH, "END")], ("energy_incomplete",)),
+        ([Sample(0, KWH), Sample(60, 2 * KWH), Sample(3600, None, "END")], ("energy_incomplete",)),
+    ],
+)
+def test_energy_that_nobody_read_at_the_begin_or_end_is_not_silently_0(
+    samples: list[Sample], flags: tuple[str, ...]
+) -> None:
+    assert measured(samples, Policy()).flags == flags
+    assert "energy_incomplete" not in measured(samples, Policy(), relative=True).flags
 
 
 def test_a_sample_without_energy_lies_between_its_neighbours() -> None:
@@ -42,6 +72,22 @@ def test_a_car_that_asks_for_no_power_parks(word: str) -> None:
     samples = [Sample(0, 0, "CHARGING"), Sample(3600, KWH, word.upper()), Sample(7200, KWH, "END")]
     spells = measured(samples, Policy()).spells
     assert [(spell.start, spell.kind) for spell in spells][-1] == (3600, "PARKING")
+
+
+@pytest.mark.parametrize("word", ["Occupied", "EV_CONNECTED", "EVConnected"])
+def test_a_car_that_is_connected_and_has_not_charged_yet_does_not_park(word: str) -> None:
+    """TAR-22: it parks after charging."""
+    samples = [
+        Sample(0, 0, word),
+        Sample(600, 0, "CHARGING"),
+        Sample(3600, KWH, word),
+        Sample(7200, KWH, "END"),
+    ]
+    spells = measured(samples, Policy()).spells
+    assert [(spell.start, spell.end, spell.kind) for spell in spells] == [
+        (0, 3600, "CHARGING"),
+        (3600, 7200, "PARKING"),
+    ]
 
 
 def test_while_we_allow_too_little_time_costs_nothing_and_energy_does() -> None:

@@ -285,9 +285,15 @@ def test_limits_bound_net_and_gross_each_for_itself() -> None:
     assert (found["total_excl"], found["total_incl"], found["limit_applied"]) == ("10.00", "10.50", "max_price")
 
 
-def test_a_limit_that_is_said_with_taxes_alone_leaves_the_net_as_it_is() -> None:
+def test_a_limit_that_is_said_with_taxes_alone_takes_the_base_along() -> None:
+    """TAR-35: a net is never more than its gross."""
     dear = tariff(element(energy("1.00", vat="10")), max_price={"after_taxes": "5.50"})
-    assert totals(dear, session(*HOUR)) == ("10.00", "5.50")
+    assert totals(dear, session(*HOUR)) == ("5.00", "5.50")
+    cheap = tariff(element(energy("0.10", vat="21")), min_price={"incl_vat": "12.10"})
+    assert totals(cheap, session(*HOUR)) == ("10.00", "12.10")
+    assert totals(cheap, session(sample("08:00", "5"), sample("09:00", "5", "END"))) == ("10.00", "12.10")
+    untold = tariff(element(energy("1.00")), tax_included="YES", max_price={"after_taxes": "5.50"})
+    assert totals(untold, session(*HOUR)) == (None, "5.50")
 
 
 def test_a_limit_without_taxes_bounds_nothing_where_the_net_is_unknown() -> None:
@@ -423,6 +429,24 @@ def test_a_reservations_fee_is_the_first_that_becomes_active() -> None:
     assert totals(tariff(fee), session(reservation=said | {"end": "2026-11-23T07:50:00Z"}))[0] == "0.00"
 
 
+@pytest.mark.parametrize(
+    ("until", "outcome", "seconds"),
+    [
+        ("07:40", "USED", "2400.000"),
+        ("08:00", "USED", "3600.000"),
+        ("08:30", "USED", "3600.000"),
+        ("08:30", "CANCELLED", "5400.000"),
+    ],
+)
+def test_a_reservation_that_is_used_ends_where_the_session_begins(until: str, outcome: str, seconds: str) -> None:
+    kept = tariff(element(component("TIME", "6.00"), component("FLAT", "1.00"), reservation="RESERVATION"))
+    said = {"start": "2026-11-23T07:00:00Z", "end": f"2026-11-23T{until}:00Z", "outcome": outcome}
+    found = priced(kept, session(*reversed(HOUR), reservation=said))
+    assert [each["quantity"] for each in found["line_items"]] == ["1.000", seconds]
+    early = {"start": "2026-11-23T08:10:00Z", "end": "2026-11-23T08:30:00Z"}
+    assert totals(kept, session(*HOUR, reservation=early))[0] == "1.00"
+
+
 def test_a_reservation_of_no_time_owes_its_fee() -> None:
     fee = tariff(element(component("FLAT", "2.00"), component("TIME", "5.00"), reservation="RESERVATION"))
     moment = {"start": "2026-11-23T07:30:00Z", "end": "2026-11-23T07:30:00Z"}
@@ -506,6 +530,23 @@ def test_a_tariff_is_in_force_until_another_is_named() -> None:
         ("T1", "2000.000"),
         ("CHEAP", "2000.000"),
     ]
+
+
+def test_of_several_tariffs_the_limits_of_the_first_in_force_count() -> None:
+    limited = two(max_price={"before_taxes": "2.00"}, min_price={"before_taxes": "1.00"})
+    cheap = session(sample("08:00", "0", tariff_id="CHEAP"), sample("09:00", "10000", "END"))
+    assert totals(limited, cheap) == ("2.00", "2.00")
+    nothing = session(sample("08:00", "0", tariff_id="CHEAP"), sample("09:00", "0", "END"))
+    assert totals(limited, nothing) == ("1.00", "1.00")
+    switched = session(
+        sample("08:00", "0"), sample("08:30", "5000", tariff_id="CHEAP"), sample("09:00", "10000", "END")
+    )
+    assert totals(limited, switched) == ("4.00", "4.00")
+    taxed = [
+        tariff(element(energy("0.50"))),
+        tariff(element(energy("0.30", vat="25")), id="CHEAP", min_price={"before_taxes": "1"}),
+    ]
+    assert totals(taxed, nothing) == ("1.00", "1.25")
 
 
 @pytest.mark.parametrize(

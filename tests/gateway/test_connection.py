@@ -133,6 +133,27 @@ class Call:
             await self.running
 
 
+@pytest.mark.covers("T-40")
+async def test_each_message_of_a_frame_is_answered() -> None:
+    call = Call(house := House())
+    call.say(BOOT + b"\n" + BOOT.replace(b'"1"', b'"2"') + b'[2,"3","MeterValues",{}]')
+    assert [(await call.hear())[:6] for _ in range(3)] == [b'[3,"1"', b'[3,"2"', b'[3,"3"']
+    assert [type(event).__name__ for event in house.events[1:]] == ["StationBooted", "StationBooted", "MetersRead"]
+    await call.hang_up()
+
+
+@pytest.mark.covers("T-40", "T-54")
+async def test_only_so_many_messages_of_a_frame_are_heard() -> None:
+    call = Call(house := House())
+    call.say(BOOT * (connection.MOST_IN_A_FRAME + 5))
+    call.say(b'[2,"9","StopTransaction",{}]')
+    while not (await call.hear()).startswith(b'[3,"9"'):
+        pass
+    boots = [event for event in house.events if isinstance(event, StationBooted)]
+    assert 1 <= len(boots) <= connection.MOST_IN_A_FRAME
+    await call.hang_up()
+
+
 async def test_nothing_is_answered_before_it_is_in_the_log() -> None:
     house = House()
     house.acknowledging = False

@@ -80,6 +80,44 @@ def test_further_elements_are_overlooked(connection: Connection) -> None:
     assert rules(connection.receive(b'[2,"3","Heartbeat",{},7]')) == ["T-40"]
 
 
+@pytest.mark.covers("T-40")
+@pytest.mark.parametrize("between", [b"", b"\n", b"\r\n ", b"\0"])
+def test_another_message_in_the_same_frame_is_to_be_received_next(connection: Connection, between: bytes) -> None:
+    frame = b'[2,"3","Heartbeat",{}]' + between + b'[2,"4","Heartbeat",{}]' + between
+    first = called(connection.receive(frame))
+    assert (first.id, first.frame, rules(first)[-1]) == ('"3"', Frame(frame.decode()), "T-40")
+    second = called(connection.receive(connection.rest))
+    assert (second.id, rules(second), connection.rest) == ('"4"', [], b"")
+
+
+@pytest.mark.covers("T-40", "T-48")
+@pytest.mark.parametrize("rest", [b"{}", b"x", b"]", b",7]"])
+def test_what_follows_a_message_and_is_none_is_overlooked(connection: Connection, rest: bytes) -> None:
+    assert rules(connection.receive(b'[2,"3","Heartbeat",{}]' + rest)) == ["T-40"]
+    assert connection.rest == b""
+
+
+@pytest.mark.covers("Q-26", "C-033")
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("stopTransaction", "StopTransaction"),
+        (" Start_Transaction ", "StartTransaction"),
+        ("MeterValues.req", "MeterValues"),
+        ("StopTransactionRequest", "StopTransaction"),
+    ],
+)
+def test_what_must_not_be_refused_is_known_in_other_letters(connection: Connection, said: str, meant: str) -> None:
+    call = called(connection.receive(f'[2,"3","{said}",{{}}]'.encode()))
+    assert (call.action, rules(call)) == (meant, ["Q-26"])
+
+
+@pytest.mark.parametrize("said", ["heartbeat", "Heartbeat.req", "req", "", ".", "MeterValues.conf", "x" * 65])
+def test_any_other_action_is_as_it_was_said(connection: Connection, said: str) -> None:
+    call = called(connection.receive(f'[2,"3","{said}",{{}}]'.encode()))
+    assert (call.action, rules(call)) == (said, [])
+
+
 @pytest.mark.covers("Q-31", "C-032")
 def test_a_message_type_may_be_text(connection: Connection) -> None:
     assert rules(connection.receive(b'["2","3","Heartbeat",{}]')) == ["Q-31"]

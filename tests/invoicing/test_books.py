@@ -12,15 +12,19 @@ from chassis.persons import person_of, sealed
 from chassis.secrets import Secrets
 from contracts.bills import TaxShare
 from contracts.event import AccountId, Event, InvoiceId, SiteId
-from contracts.ledger import SessionCredited
-from contracts.reference import Address, CustomerAccount, Site
+from contracts.ledger import AllowanceConsumed, AllowanceReturned, InvoiceDrafted, SessionCredited, SubscriptionCharged
+from contracts.reference import Address, CustomerAccount, Person, Site
 from contracts.topics import ACCOUNTS, INVOICES, LEDGER, PAPERS, SITES, Topic
-from services.invoicing.books import Books
-from services.invoicing.document import Original
+from services.invoicing.books import Books, buyer_of
+from services.invoicing.cii import write
+from services.invoicing.document import Original, compose
 from services.invoicing.parties import Buyer
 from services.invoicing.printer import NotYet
 from services.views.worker import TOPICS, Views
-from tests.invoicing.given import ACME, ANNA, DECEMBER, NOVEMBER, drafted, entered, entry, issued, written
+from tests.accounts.says import postpaid
+from tests.accounts.test_subscriptions import priced, subscribed, taken_back
+from tests.invoicing.given import ACME, ANNA, DECEMBER, NOVEMBER, SELLER, drafted, entered, entry, issued, written
+from tests.invoicing.validity import broken_rules
 from tests.sql_fixture import migrated, postgres, postgres_url, sql_url, sqlite_url
 from tests.views.given import chunk
 
@@ -62,6 +66,48 @@ async def test_a_drafts_sessions_are_its_entries_and_a_credit_is_as_its_session_
     assert (credited.cdr, credited.gross, credited.taxes) == ("cdr-1-c", BACK.gross, (BACK,))
     for each in (charged, credited):
         assert (each.started_at, each.place, each.country, each.time_zone) == (NOVEMBER, "Hafen", "DE", "Europe/Berlin")
+
+
+async def test_fees_and_what_allowances_give_are_lines_of_a_draft(migrated: AsyncEngine) -> None:
+    plus = entry(
+        5, "d-1", id="month-1", name="Plus", month_start=NOVEMBER, month_end=DECEMBER, net=SHARE.net, gross=SHARE.gross,
+        taxes=(SHARE,), period_start=NOVEMBER, period_end=DECEMBER, allowance_wh=9000,
+    )  # fmt: skip
+    fee = SubscriptionCharged(**{name: plus[name] for name in plus if name not in {"source", "session", "station"}})
+    said = {"energy_wh": 2000, "month": "month-1", "net": BACK.net, "gross": BACK.gross, "taxes": (BACK,)}
+    given = entry(6, "d-1", cdr="cdr-1", started_at=NOVEMBER, site=SiteId("harbour"), left_wh=7000, **said)
+    back = entry(7, "d-1", cdr="cdr-1-c", credits="cdr-1", left_wh=9000, **said)
+    used = AllowanceConsumed(**{name: given[name] for name in given if name != "source"})
+    returned = AllowanceReturned(**{name: back[name] for name in back if name != "source"})
+    await say(migrated, LEDGER, CHARGED, CREDITED, fee, used, returned)
+    found = await Books(migrated, copies(HARBOUR), SECRETS).sessions(DRAFT)
+    lines = {(each.what, each.cdr): (each.place, each.energy_wh, each.started_at, each.country) for each in found}
+    assert len(found) == 5
+    assert lines == {
+        ("session", "cdr-1"): ("Hafen", 5000, NOVEMBER, "DE"),
+        ("session", "cdr-1-c"): ("Hafen", 5000, NOVEMBER, "DE"),
+        ("subscription", "subscription-5"): ("Plus", 0, NOVEMBER, ""),
+        ("allowance", "cdr-1"): ("Hafen", 2000, NOVEMBER, "DE"),
+        ("allowance", "cdr-1-c"): ("Hafen", 2000, NOVEMBER, "DE"),
+    }
+
+
+async def test_what_an_account_drafts_of_its_subscription_is_a_document_by_every_rule(migrated: AsyncEngine) -> None:
+    one = subscribed(customer=postpaid(time_zone="Europe/Oslo"))
+    for number, net in enumerate(("4.005", "7.333333", "0.014", "12.1")):
+        one.hear(priced(one, f"s{number}", wh=9_000 + number, net=net))
+    one.hear(taken_back(one, "s1", "7.33"))
+    invoice = one.until(InvoiceDrafted)
+    one.hear(taken_back(one, "s0", "4.01", at=invoice.at))
+    note = one.last(InvoiceDrafted)
+    await say(migrated, LEDGER, *[each for each in one.events if isinstance(each, LEDGER.classes)])
+    books = Books(migrated, copies(), SECRETS)
+    buyer = buyer_of(one.customer or postpaid(), Person())
+    for draft, original in ((invoice, None), (note, Original("2026-INV-000001", invoice.at))):
+        document = compose(issued(draft), SELLER, buyer, await books.sessions(draft), original)
+        assert len(document.lines) == draft.lines
+        assert broken_rules(write(document)) == []
+    assert (invoice.lines, note.lines, note.kind) == (10, 2, "credit_note")
 
 
 async def test_a_place_that_nobody_knows_any_more_is_the_station(migrated: AsyncEngine) -> None:

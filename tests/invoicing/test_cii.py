@@ -1,5 +1,6 @@
 """A document for machines, against the official rules of EN 16931."""
 
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from services.invoicing.cii import amount, write
 from services.invoicing.document import Charged, Document, Original, compose
 from services.invoicing.parties import Buyer, Seller, VatRule
+from services.invoicing.words import about
 from tests.invoicing.given import BUYER, NOVEMBER, SELLER, charged, drafted, issued, share
 from tests.invoicing.validity import broken_rules, is_of_the_schema
 
@@ -19,6 +21,18 @@ SMALL = replace(
 EXEMPT = replace(SELLER, bic="COBADEFFXXX", vat=(VatRule(category="E", text="Exempt, small enterprise"),))
 ORIGINAL = Original("2026-INV-000001", NOVEMBER)
 NASTY = "\x00\x1b Ünïcödé 漢字 עברית <&\"'> ]]> " + "long " * 100
+
+
+def amounts(net: str) -> dict[str, Any]:
+    one = share(net)
+    return {"net": one.net, "gross": one.gross, "taxes": (one,)}
+
+
+FEE = charged(
+    0, share("8.32"), what="subscription", cdr="subscription-1", energy_wh=0, place="Plus", time_zone="UTC",
+    started_at=NOVEMBER - timedelta(hours=1),
+)  # fmt: skip
+GIVEN = charged(1, share("-4.00"), what="allowance", energy_wh=5000)
 
 
 def document(
@@ -56,6 +70,16 @@ VALID: dict[str, Document] = {
     "credit note, reverse charge": document([charged(1, share("-10.00", "0"))], "credit_note", buyer=ABROAD),
     "credit note, yen": document([charged(1, share("-523", "10", "JPY"))], "credit_note", "JPY"),
     "credit note, paid": document([charged(1, share("-9.00"))], "credit_note", buyer=Buyer(account="a", pays="paid")),
+    "a subscription": document([FEE, charged(1, share("10.00")), GIVEN]),
+    "a subscription alone": document([FEE]),
+    "a subscription and no VAT on energy": document([FEE, charged(1, share("10.00", None))]),
+    "all that was charged is given back": document([charged(1, share("10.00")), replace(GIVEN, **amounts("-10.00"))]),
+    "credit note, allowance taken again": document(
+        [charged(1, share("-10.00")), replace(GIVEN, **amounts("4.00"))], "credit_note"
+    ),
+    "credit note of nothing": document(
+        [charged(1, share("-10.00")), replace(GIVEN, **amounts("10.00"))], "credit_note"
+    ),
     "names of all kinds": document(
         [charged(1, share("10.00"), place=NASTY)], buyer=replace(BUYER, name=NASTY, street=NASTY, city=NASTY)
     ),
@@ -100,6 +124,20 @@ def test_a_credit_note_is_one_and_names_its_original() -> None:
     assert b"<ram:TypeCode>381<" in xml
     assert b"<ram:IssuerAssignedID>2026-INV-000001<" in xml
     assert b">-" not in xml
+
+
+def test_a_fee_and_what_an_allowance_gave_back_are_lines_of_their_own() -> None:
+    sessions = [FEE, charged(1, share("10.00")), GIVEN]
+    first, session, given = document(sessions, buyer=replace(BUYER, time_zone="Europe/Berlin")).lines
+    assert [about(each) for each in (first, session, given)] == [
+        "Subscription, 2026-11, Plus",
+        "Charging, 2026-11-01, Hafen",
+        "Allowance, 2026-11-01, Hafen",
+    ]
+    xml = write(VALID["a subscription"])
+    assert xml.count(b">5 kWh<") == 1
+    assert b"<ram:LineTotalAmount>-4.00<" in xml
+    assert b"<ram:LineTotalAmount>14.32<" in xml
 
 
 def test_an_amount_has_its_currencys_decimals() -> None:

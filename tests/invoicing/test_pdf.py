@@ -102,6 +102,13 @@ def test_a_credit_note_says_what_it_corrects_and_asks_for_nothing() -> None:
     assert "IBAN" not in said
 
 
+def test_a_fee_and_what_an_allowance_gave_back_stand_on_it() -> None:
+    said = text_of(printed(VALID["a subscription"]))
+    assert "Subscription, Plus" in said
+    assert "Allowance, Hafen" in said
+    assert "-4.00" in said
+
+
 def test_why_there_is_no_vat_is_on_it() -> None:
     assert "Reverse charge" in text_of(printed(VALID["reverse charge"]))
     assert "none: Not subject to VAT" in text_of(printed(VALID["not subject, of a small seller"]))

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from contracts.bills import (
     BillDiscarded,
+    BillLine,
     CdrCredited,
     CdrIssued,
     CdrWaived,
@@ -24,8 +25,10 @@ from contracts.postings import CdrPosted, CostPosted, CreditPosted, NothingDue, 
 from contracts.tariffs import Tariff
 from services.payments import domain
 from services.payments.domain import Heard
+from tests.billing.says import delivered, ended, started, ticked
 from tests.given import given
 from tests.payments.asks import ACME, ADHOC, NOON
+from tests.rerating.given import ASSIGNED, bills
 
 NET, GROSS = Decimal("10.00"), Decimal("12.10")
 TAXES = (TaxShare(Decimal(21), NET, GROSS),)
@@ -106,6 +109,57 @@ def test_a_cdr_is_posted_whole() -> None:
             corrects="c1",
         )
     ]
+
+
+def line(dimension: str, net: str, gross: str, vat: str | None = "21") -> BillLine:
+    nothing = Decimal(0)
+    return BillLine(
+        dimension=dimension, element=0, component=0, price=nothing, unit="Wh", measured="500.000", billed="500.000",
+        net_exact=net, gross_exact=gross, net=nothing, gross=nothing, vat=None if vat is None else Decimal(vat),
+    )  # fmt: skip
+
+
+ENERGY, FLAT = line("ENERGY", "8.003306", "9.684000"), line("FLAT", "2.000000", "2.420000")
+
+
+@pytest.mark.parametrize(
+    ("lines", "limit", "energy"),
+    [
+        ((), None, ()),
+        ((FLAT,), None, ()),
+        ((ENERGY, FLAT), None, (TaxShare(Decimal(21), Decimal("8.003306"), Decimal("9.684000")),)),
+        ((ENERGY, ENERGY), "min_price", (TaxShare(Decimal(21), Decimal("16.006612"), Decimal("19.368000")),)),
+        ((ENERGY, ENERGY, FLAT), "max_price", (TaxShare(Decimal(21), Decimal("8.889297"), Decimal("10.756049")),)),
+        ((ENERGY,), "max_price", (TaxShare(Decimal(21), Decimal("8.003306"), Decimal("9.684000")),)),
+    ],
+    ids=["without lines", "no energy", "beside a fee", "a least price", "a most price", "a most price of more"],
+)
+def test_what_of_a_cdr_is_for_energy(lines: Any, limit: Any, energy: tuple[TaxShare, ...]) -> None:
+    [charged] = posted(cdr(**BOTH, lines=lines, limit=limit))
+    assert charged.energy == energy
+
+
+def test_a_cdr_of_billings_own_says_what_of_it_is_for_energy() -> None:
+    written = bills(started(ASSIGNED), delivered(20, 5000), ended(60, 10_000), ticked(66))
+    [issued] = [replace(each, account=ADHOC) for each in written if isinstance(each, CdrIssued)]
+    [charged] = posted(issued)
+    assert charged.energy == charged.taxes == (TaxShare(Decimal(25), Decimal("4.00"), Decimal("5.00")),)
+
+
+def test_energy_is_said_by_the_rates_that_the_cdr_says() -> None:
+    seven, none = line("ENERGY", "1.000000", "1.070000", "7"), line("ENERGY", "3.000000", "3.000000", None)
+    shares = (TaxShare(None, Decimal(3), Decimal(3)), TaxShare(Decimal(7), Decimal(1), Decimal("1.07")))
+    bill = replace(cdr(total_excl=Decimal(4), total_incl=Decimal("4.07"), lines=(seven, none)), taxes=shares)
+    [charged] = posted(bill)
+    assert charged.energy == shares
+    untaxed = replace(bill, taxes=(TaxShare(None, Decimal(4), Decimal(4)),))
+    assert [each.net for each in posted(untaxed)[0].energy] == [Decimal(4)]
+
+
+@pytest.mark.parametrize(("excl", "incl", "known"), [(NET, None, "8.003306"), (None, GROSS, "9.684000")])
+def test_where_the_taxes_are_unknown_energy_is_the_known_amount(excl: Any, incl: Any, known: str) -> None:
+    [charged] = posted(replace(cdr(total_excl=excl, total_incl=incl, lines=(ENERGY,)), taxes=()))
+    assert charged.energy == (TaxShare(None, Decimal(known), Decimal(known)),)
 
 
 def test_a_credit_takes_back_exactly() -> None:

@@ -106,6 +106,14 @@ def test_a_start_said_again_under_the_time_of_its_sending_is_the_same_start() ->
     assert kinds(log.hear(start("new", minutes=11)))[0] == "SessionPresumedEnded", "too late for a retry"
 
 
+@pytest.mark.covers("Q-105", "X-10")
+def test_a_start_said_again_in_whole_seconds_is_the_same_start() -> None:
+    log = Heeded(start(minutes=0.999 / 60), decision())
+    assert kinds(log.hear(start("again"))) == ["StartRepeated", "StartAnswered"]
+    log = Heeded(start(minutes=1 / 60))
+    assert "SessionStarted" in kinds(log.hear(start("earlier")))
+
+
 @pytest.mark.covers("Q-105")
 def test_a_start_after_energy_has_flowed_or_after_the_stop_is_a_new_one() -> None:
     flowed = Heeded(start(), meters(reading(1500)))

@@ -57,6 +57,16 @@ def test_what_the_register_shows_in_a_session_is_delivered_and_attributed() -> N
     assert ledger(log) == (7000, 7000, 0, 0)
 
 
+@pytest.mark.covers("X-45", "X-47")
+def test_where_a_register_leaps_only_what_is_in_the_session_is_delivered() -> None:
+    log = Heeded(start(), meters(reading(1500)), meters(reading(5_000_000, minutes=2), report="leap"))
+    assert ledger(log) == (500, 500, 0, 0)
+    log.hear(meters(reading(5_000_300, minutes=3), report="on"))
+    assert ledger(log) == (800, 800, 0, 0)
+    log.hear(meters(reading(5_000_400, minutes=4), report="further"))
+    assert ledger(log) == (900, 900, 0, 0)
+
+
 @pytest.mark.covers("Q-78")
 def test_what_the_register_shows_between_two_sessions_is_nobodys() -> None:
     log = Heeded(start(), stop(), second(meter_wh=8100), stop("stop two", meter_wh=9000, **STOP_TWO))

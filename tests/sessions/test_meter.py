@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.stations import Reading, Sample
 from services.sessions.meter import Energy, Meter, ended, known, limit_wh, watched, wrapped
-from services.sessions.samples import intervals, powers, registers
+from services.sessions.samples import PHASES, Register, intervals, powers, registers
 from tests.sessions.says import NOON, at, reading, wh
 
 HOUR = timedelta(hours=1)
@@ -137,7 +137,7 @@ def test_what_is_too_much_depends_on_the_connector_and_the_time() -> None:
     assert (limit_wh(None, 3600), limit_wh(None, 60)) == (1_200_000, 200_000)
     assert limit_wh(22_000, 3600) == 28_400
     assert limit_wh(22_000, 0) == limit_wh(22_000, -5) == limit_wh(None, None) == 200_000
-    assert metered(0, 50_000, max_w=22_000).meter_flags == ("meter_start_placeholder",)
+    assert metered(0, 50_000, 50_100, max_w=22_000).meter_flags == ("meter_start_placeholder",)
     assert metered(0, 5_600, max_w=22_000).meter_flags == ()
 
 
@@ -161,6 +161,115 @@ def test_a_zero_that_the_register_showed_at_the_begin_may_be_a_placeholder() -> 
     assert watched(Meter(start_missing=True), shown, NOON).energy_wh == 400
 
 
+@pytest.mark.covers("X-45", "X-47", "Q-88")
+@pytest.mark.parametrize("leap", [5_000_000, 1_599_000, WRAP - 1])
+def test_a_register_that_shows_too_much_for_a_moment_has_not_risen(leap: int) -> None:
+    """A sample in another unit, a glitch, or all bits set for a register that could not be read."""
+    for shown in ((leap,), (leap, leap), (leap, leap - 9)):
+        meter = metered(1000, 1500, *shown)
+        assert (meter.energy_wh, meter.shown_wh) == (500, 1500), "while it may be a slip nothing has changed"
+        meter = metered(1000, 1500, *shown, 1600)
+        assert (meter.energy_wh, meter.source, meter.meter_flags) == (600, "register", ())
+    assert metered(1000, 1500, leap, 1500).energy_wh == 500
+    assert metered(1000, 1500, leap, leap + 10**6, 1600) == metered(1000, 1500, None, None, 1600)
+    assert metered(1000, 1500, leap, 0, 300).energy_wh == 800, "it begins anew after the slip"
+    assert metered(1000, 1500, 0, leap, 1600).energy_wh == 600, "two slips, one after the other"
+    assert ended(metered(1000, 1500, leap, 1600), 1700, HOUR) == Energy(1700, 700, "register")
+    assert ended(metered(1000, 1500, leap, 1600), None, HOUR).energy_wh == 600
+
+
+@pytest.mark.covers("X-45", "X-46")
+def test_a_register_that_goes_on_from_where_it_cannot_be_is_another_one_and_its_rises_count() -> None:
+    meter = metered(1000, 1500, 5_000_000, 5_000_300)
+    assert (meter.energy_wh, meter.shown_wh, meter.meter_flags) == (800, 5_000_300, ("implausible",))
+    assert ended(meter, 1900, HOUR).flags[0] == "implausible", "a person looks at it whatever comes"
+    for waits in (metered(1000, 1500, 5_000_000), meter):
+        for lasted in (HOUR, 10 * HOUR, None):
+            found = ended(waits, 5_000_400, lasted)
+            assert (found.energy_wh, found.source, found.flags) == (900, "samples", ("implausible", "review"))
+    assert metered(1000, 1500, 5_000_000, 5_000_010).energy_wh == 510, "ten watt-hours more are no noise"
+
+
+@pytest.mark.covers("X-45")
+def test_what_a_register_can_have_risen_by_is_what_its_connector_delivers_in_an_hour_or_since_it_was_read() -> None:
+    assert metered(1000, 29_400, max_w=22_000).energy_wh == 28_400
+    assert metered(1000, 29_401, max_w=22_000).energy_wh == 0
+    rarely = watched(metered(1000, 1500, max_w=22_000), [reading(54_700, minutes=130)], NOON)
+    assert rarely.energy_wh == 53_700
+    assert metered(1000, 201_000).energy_wh == 200_000
+    assert metered(1000, 201_001).energy_wh == 0
+
+
+@pytest.mark.covers("X-46", "Q-77")
+def test_after_a_start_of_0_a_moment_with_too_much_is_no_lifetime_register() -> None:
+    assert metered(0, WRAP - 1, 500, 900) == metered(0, None, 500, 900)
+    waits = metered(0, 5_000_000)
+    assert (waits.energy_wh, waits.meter_flags) == (0, ())
+    assert ended(waits, 5_001_000, HOUR) == Energy(5_001_000, 1000, "register", ("meter_start_placeholder",))
+    assert ended(waits, 4_999_991, HOUR).flags[0] == "meter_start_placeholder"
+    assert ended(waits, 4_999_990, HOUR).flags[0] != "meter_start_placeholder"
+    assert energy(waits, 1000) == 1000
+    assert metered(0, 5000, max_w=22_000).energy_wh == 5000
+    assert metered(0, 6401, max_w=22_000).energy_wh == 0, "more than ten minutes can bring"
+
+
+@pytest.mark.covers("X-45", "X-46")
+def test_a_first_0_that_stands_for_a_lifetime_register_does_not_make_the_session_count_from_there() -> None:
+    for max_w in (None, 22_000):
+        assert metered(987_654, 0, 989_000, 989_500, max_w=max_w).energy_wh == 1846
+        assert metered(150_000, 0, 150_300, max_w=max_w).energy_wh == 300
+        assert metered(150_000, 0, 149_991, max_w=max_w).energy_wh == 0
+        assert metered(150_000, 0, 500, max_w=max_w).energy_wh == 500
+    assert metered(5000, 0, 7000).energy_wh == 7000, "what soon flows is no lifetime"
+    assert metered(150_000, 0, 100, 150_300).energy_wh == 150_300
+
+
+@pytest.mark.covers("X-46", "Q-81", "Q-94")
+def test_the_lifetime_register_among_samples_that_count_from_the_start_is_none_of_them() -> None:
+    meter = metered(1_000_000, 500, 1000, 1_001_500, 2000)
+    assert (meter.energy_wh, meter.source) == (2000, "relative")
+    assert ended(meter, 1_002_500, HOUR) == Energy(1_002_500, 2500, "register")
+
+
+@pytest.mark.covers("X-48")
+def test_once_the_outlet_has_been_read_no_other_place_counts() -> None:
+    inlet = wh(1_060_000, location="Inlet", context="Sample.Clock")
+    shown = [reading(1_001_000, minutes=10), reading(inlet, minutes=15), reading(1_003_000, minutes=20)]
+    assert watched(Meter(start_wh=1_000_000), shown, NOON).energy_wh == 3000
+    assert watched(Meter(start_missing=True), shown, NOON).energy_wh == 2000
+    elsewhere = [reading(wh(value, location="Inlet"), minutes=n) for n, value in enumerate((1500, 1700), 1)]
+    assert watched(Meter(start_wh=1000), elsewhere, NOON).energy_wh == 700
+    begin = [reading(wh(1000, location="Inlet", context="Transaction.Begin"), minutes=1)]
+    assert watched(Meter(start_wh=1000), [*begin, *elsewhere], NOON).energy_wh == 700
+
+
+@pytest.mark.covers("X-43", "Q-100", "Q-102")
+def test_a_register_that_has_risen_although_it_is_older_was_read_by_a_clock_that_was_set_back() -> None:
+    for early in (60 * 24 * 365 * 10, 120):
+        shown = [(1500, early), (2000, 20), (3000, 30)]
+        assert watched(Meter(start_wh=1000), [reading(1500, minutes=early)], NOON).energy_wh == 500
+        meter = Meter(start_wh=1000)
+        for value, minutes in shown:
+            meter = watched(meter, [reading(value, minutes=minutes)], NOON)
+        assert meter.energy_wh == 2000
+    for late in (2009, 900):
+        assert watched(metered(1000, 1500, 2000), [reading(late, minutes=15)], NOON).energy_wh == 1000
+    begun_anew = metered(1000, 1500, 0, 300)
+    assert watched(begun_anew, [reading(1400, minutes=9)], NOON) == begun_anew
+    slips = metered(1000, 1500, 0), metered(1000, 1500, 5_000_000)
+    assert all(watched(slip, [reading(1490, minutes=9)], NOON) == slip for slip in slips)
+
+
+@pytest.mark.covers("X-47", "Q-87", "Q-88", "C-066")
+def test_a_register_in_kwh_without_a_unit_is_no_energy_of_a_session() -> None:
+    meter = metered(1_234_567, 1235, 1236)
+    assert meter.energy_wh is None
+    assert ended(meter, 1_235_567, HOUR) == Energy(1_235_567, 1000, "register", ("unit_suspect", "review"))
+    counted = metered(1_234_567, 1300, 2600)
+    assert (counted.energy_wh, counted.source, counted.meter_flags) == (2600, "relative", ()), "it only looked like it"
+    assert metered(1_234_567, 1234).energy_wh == 1234
+
+
 @pytest.mark.covers("Q-91")
 def test_readings_that_come_late_do_not_take_the_meter_back() -> None:
     meter = metered(1000, 1500, 2000)
@@ -176,17 +285,49 @@ def phases(*values: int, names: tuple[str, ...] = ("L1", "L2", "L3"), **more: An
 
 @pytest.mark.covers("Q-92", "X-48")
 def test_without_a_total_the_sum_of_all_phases_is_the_register() -> None:
-    assert registers([reading(*phases(100, 200, 300))]) == [(at(1), 600, False)]
-    assert registers([reading(*phases(1, 2, 3, names=("L1-N", "L2-N", "L3-N")))]) == [(at(1), 6, False)]
-    assert registers([reading(*phases(1, 2, 3), 700)]) == [(at(1), 700, False)], "a total speaks for itself"
+    assert registers([reading(*phases(100, 200, 300))]) == [Register(at(1), 600)]
+    assert registers([reading(*phases(1, 2, 3, names=("L1-N", "L2-N", "L3-N")))]) == [Register(at(1), 6)]
+    assert registers([reading(*phases(1, 2, 3), 700)]) == [Register(at(1), 700)], "a total speaks for itself"
     assert registers([reading(*phases(100, 200))]) == [], "a phase is missing"
 
 
 @pytest.mark.covers("Q-90", "Q-92")
 def test_phases_of_the_begin_are_not_mixed_with_those_of_now() -> None:
     begin, now = phases(1, 1, 1, context="Transaction.Begin"), phases(5, 6, 7)
-    assert registers([reading(*begin, *now)]) == registers([reading(*now, *begin)]) == [(at(1), 18, False)]
-    assert registers([reading(*phases(1, 1, 1, location="Inlet"), *now)]) == [(at(1), 18, False)]
+    assert registers([reading(*begin, *now)]) == registers([reading(*now, *begin)]) == [Register(at(1), 18)]
+    assert registers([reading(*phases(1, 1, 1, location="Inlet"), *now)]) == [Register(at(1), 18)]
+
+
+@pytest.mark.covers("Q-92", "X-48")
+def test_phases_that_came_as_readings_of_their_own_belong_to_one_moment() -> None:
+    first = [reading(phase, minutes=1) for phase in phases(100, 200, 300)]
+    later = [reading(phase, minutes=2) for phase in phases(150, 250, 400)]
+    assert registers([*first, *later]) == [Register(at(1), 600), Register(at(2), 800)]
+    assert registers(first[:2]) == [], "a phase is missing"
+    assert registers([*first, reading(700)]) == [Register(at(1), 700)], "a total speaks for itself"
+    assert intervals([reading(wh(5, phase=name, measurand="Energy.Active.Import.Interval")) for name in PHASES[0]]) == [
+        Register(at(1), 15)
+    ]
+
+
+@pytest.mark.covers("Q-90", "Q-92", "X-48")
+def test_phases_of_now_speak_before_a_total_of_the_begin_and_of_the_outlet_before_a_total_of_elsewhere() -> None:
+    now, begin = phases(5, 6, 7), wh(1, context="Transaction.Begin")
+    inlet = wh(99, location="Inlet")
+    apart = [reading(sample) for sample in (begin, inlet, *now)]
+    assert registers([reading(begin, *now, inlet)]) == [Register(at(1), 18)]
+    assert Register(at(1), 18) in registers(apart)
+    assert registers([reading(begin, inlet)]) == [Register(at(1), 99, outlet=False)]
+    assert watched(Meter(start_wh=0), apart, NOON).energy_wh == 18
+
+
+@pytest.mark.covers("Q-91", "X-48", "M-06")
+def test_a_register_under_a_context_that_ocpp_has_not_is_a_register() -> None:
+    assert registers([reading(wh(1500, context="Sample.Whenever"))]) == [Register(at(1), 1500)]
+    assert registers([reading(wh(9, context="Sample.Whenever"), wh(1500, context="Trigger"))]) == [
+        Register(at(1), 1500)
+    ]
+    assert registers([reading(*phases(1, 2, 3, context="Sample.Whenever"))]) == [Register(at(1), 6)]
 
 
 def interval(value: int, minutes: float) -> Reading:
@@ -242,8 +383,8 @@ def power(value: str, **more: Any) -> Sample:
 
 
 def test_the_power_of_a_reading_is_its_total() -> None:
-    assert powers([reading(power("7200.5"), power("9", phase="L1"))]) == [(at(1), 7200, False)]
-    assert powers([reading(power("9", location="Inlet"), power("7"))]) == [(at(1), 7, False)]
+    assert powers([reading(power("7200.5"), power("9", phase="L1"))]) == [Register(at(1), 7200)]
+    assert powers([reading(power("9", location="Inlet"), power("7"))]) == [Register(at(1), 7)]
     assert powers([reading(power("-5")), reading(500), reading(power("abc"))]) == []
 
 
@@ -281,6 +422,16 @@ def test_more_than_the_connector_can_deliver_is_not_billed_as_it_is() -> None:
     sampled = ended(metered(1000, 12_000, max_w=22_000), 1_000_000, HOUR)
     assert (sampled.energy_wh, sampled.source, sampled.flags) == (11_000, "samples", ("implausible", "review"))
     assert ended(metered(1000, max_w=22_000), 1_000_000, None).flags == (), "no clock says how long it took"
+
+
+@pytest.mark.covers("X-45", "Q-80")
+def test_a_reset_that_was_none_does_not_bill_the_whole_register() -> None:
+    slipped = metered(4_000_000, 4_000_500, 0, 300)
+    found = ended(slipped, 4_001_000, HOUR)
+    assert (found.energy_wh, found.source, found.flags) == (1000, "register", ("meter_reset", "implausible", "review"))
+    assert "implausible" not in ended(slipped, 4_001_000, None).flags, "no clock says how long it took"
+    both = ended(metered(1000, 1500, 0, 300), 5_000_000, HOUR)
+    assert (both.energy_wh, "implausible" in both.flags) == (5_000_500, True)
 
 
 @pytest.mark.covers("Q-88", "C-066")
@@ -340,3 +491,16 @@ def test_in_any_order_and_twice_a_rising_register_comes_to_the_same(
     for value in shuffled:
         meter = watched(meter, read([value]), NOON)
     assert ended(meter, total, HOUR).energy_wh == total - start_wh
+
+
+@given_any(st.lists(st.integers(0, 5000), min_size=1, max_size=10), st.sets(st.integers(0, 9)))
+def test_a_slip_now_and_then_however_high_or_low_changes_nothing(rises: list[int], slips: set[int]) -> None:
+    meter, total = Meter(start_wh=1_000_000), 1_000_000
+    for minute, rise in enumerate(rises):
+        total += rise
+        meter = watched(meter, read([(total, 2 * minute)]), NOON)
+        if minute in slips:
+            slip = 0 if minute % 2 else 9_000_000
+            meter = watched(meter, read([(slip, 2 * minute + 1)]), NOON)
+    assert meter.energy_wh == total - 1_000_000
+    assert ended(meter, total, HOUR).energy_wh == total - 1_000_000

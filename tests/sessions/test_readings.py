@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from contracts.sessions import EnergyDelivered, EnergyUnattributed, ReadingsTaken
 from contracts.stations import Sample
-from tests.sessions.says import Heeded, meters, only, reading, session_of, start, stop
+from tests.sessions.says import OTHER, Heeded, meters, only, reading, session_of, start, stop
 
 AMPERES = Sample(value="16", measurand="Current.Import", unit="A")
 
@@ -41,6 +41,22 @@ def test_a_session_that_a_reading_names_at_another_connector_can_have_drawn_it_u
     assert only(log.hear(read), ReadingsTaken).session == session_of("start")
     soon = meters(reading(20_100, minutes=1), reading(40_000, minutes=2), evse=2, report="soon")
     assert only(log.hear(soon), ReadingsTaken).session is None
+
+
+@pytest.mark.covers("Q-75", "X-13")
+def test_of_two_sessions_whose_registers_a_reading_may_go_on_from_it_is_of_the_nearer_one() -> None:
+    log = Heeded(start(), start("two", evse=2, token=OTHER, meter_wh=50_000))
+    far = meters(reading(50_500), transaction="1", evse=2)
+    assert only(log.hear(far), ReadingsTaken).session == session_of("two")
+    named = meters(reading(1500, minutes=2), transaction="1", evse=2, report="named")
+    assert only(log.hear(named), ReadingsTaken).session == session_of("start")
+    shows_none = meters(reading(AMPERES, minutes=3), transaction="1", evse=2, report="none")
+    assert only(log.hear(shows_none), ReadingsTaken).session == session_of("start")
+    near = Heeded(start(), start("two", evse=2, token=OTHER, meter_wh=20_999))
+    both = meters(reading(21_500), transaction="1", evse=2)
+    assert only(near.hear(both), ReadingsTaken).session == session_of("start"), "it can be, and it is named"
+    beyond = meters(reading(51_000, minutes=4), transaction="2", evse=1, report="beyond")
+    assert only(log.hear(beyond), ReadingsTaken).session == session_of("two"), "what it names goes on"
 
 
 @pytest.mark.covers("Q-78")

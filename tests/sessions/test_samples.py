@@ -12,6 +12,7 @@ from contracts.stations import Reading, Sample
 from services.sessions.samples import (
     REGISTER,
     SERIES,
+    Register,
     digest,
     normalised,
     registers,
@@ -88,8 +89,8 @@ def test_c_069_signed_data_is_untouched() -> None:
 
 def test_a_register_is_found_in_each_reading_in_order_of_time() -> None:
     assert registers([reading(2000, minutes=2), reading(1500, minutes=1)]) == [
-        (at(1), 1500, False),
-        (at(2), 2000, False),
+        Register(at(1), 1500),
+        Register(at(2), 2000),
     ]
 
 
@@ -111,11 +112,11 @@ def test_a_register_is_found_in_each_reading_in_order_of_time() -> None:
 )
 def test_c_064_of_several_samples_the_register_is_picked_by_what_they_are_never_by_their_order(other: Sample) -> None:
     """X-48: Growatt repeats the register of the begin in every reading."""
-    assert registers([reading(other, 5200)]) == registers([reading(5200, other)]) == [(at(1), 5200, False)]
+    assert registers([reading(other, 5200)]) == registers([reading(5200, other)]) == [Register(at(1), 5200)]
 
 
 def test_another_location_speaks_where_the_outlet_is_silent() -> None:
-    assert registers([reading(wh(9, location="Inlet"))]) == [(at(1), 9, False)]
+    assert registers([reading(wh(9, location="Inlet"))]) == [Register(at(1), 9, outlet=False)]
 
 
 # ---- what has been heard ---------------------------------------------------------------------------------------------

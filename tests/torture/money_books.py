@@ -10,6 +10,8 @@ from contracts.bills import CdrCredited, CdrIssued
 from contracts.event import Event
 from contracts.invoices import InvoiceIssued
 from contracts.ledger import (
+    AllowanceConsumed,
+    AllowanceReturned,
     DebtFound,
     Entry,
     InvoiceDrafted,
@@ -17,6 +19,7 @@ from contracts.ledger import (
     MoneyTaken,
     SessionCharged,
     SessionCredited,
+    SubscriptionCharged,
     WrittenOff,
 )
 from contracts.postings import AD_HOC
@@ -106,6 +109,8 @@ class Account:
     sessions: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: NOTHING))
     taken: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: NOTHING))
     returned: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: NOTHING))
+    subscribed: Decimal = NOTHING
+    """Fees of subscriptions, less what their allowances gave back."""
     written_off: Decimal = NOTHING
     debt: DebtFound | None = None
 
@@ -127,6 +132,8 @@ class Account:
         match event:
             case SessionCharged() | SessionCredited():
                 self.sessions[event.session] += event.gross
+            case SubscriptionCharged() | AllowanceConsumed() | AllowanceReturned():
+                self.subscribed += event.gross
             case MoneyTaken():
                 self.taken[event.payment] += amount
             case MoneyReturned():
@@ -249,7 +256,7 @@ def _invoiced(accounts: Mapping[str, Account], drafts: Sequence[InvoiceDrafted])
         if name.startswith((AD_HOC, "prepaid-")):
             continue
         documents = sum((each.gross for each in drafts if each.account == name), NOTHING)
-        entered = sum(account.sessions.values(), NOTHING)
+        entered = sum(account.sessions.values(), account.subscribed)
         if documents != entered:
             verdict.lost.append(f"{name}: invoiced {documents} of {entered}")
     return verdict

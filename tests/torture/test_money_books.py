@@ -10,7 +10,7 @@ from msgspec.structs import replace as changed
 from contracts.bills import CdrCredited, CdrIssued, Priced
 from contracts.event import AccountId, Event, InvoiceId, PaymentId, StationId
 from contracts.invoices import InvoiceIssued
-from contracts.ledger import InvoiceDrafted, MoneyTaken, Movement, SessionCharged, SessionCredited
+from contracts.ledger import InvoiceDrafted, MoneyTaken, Movement, SessionCharged, SessionCredited, SubscriptionCharged
 from contracts.postings import Source
 from tests.torture import money_books, money_tables
 from tests.torture.checks import Verdict
@@ -90,6 +90,18 @@ def issued(number: int = 1) -> InvoiceIssued:
     return InvoiceIssued(
         at=LONG_AGO, tenant=TENANT, series="2026-INV", number=number, name="n", draft=draft(), source=FIRST
     )
+
+
+FEE = Decimal("9.90")
+MONTH: dict[str, Any] = {
+    **of(FLEET, entry=2, currency=CURRENCY, balance=-FLEET.gross - FEE, movement=Movement("customer", "revenue", FEE)),
+    "invoice": InvoiceId("i"),
+    "period_start": LONG_AGO,
+    "period_end": LONG_AGO,
+}
+SUBSCRIBED = SubscriptionCharged(
+    **MONTH, id="m", name="Plus", month_start=LONG_AGO, month_end=LONG_AGO, net=FEE, gross=FEE, taxes=()
+)
 
 
 LEDGER: list[Event] = [charge(AD_HOC), taken(AD_HOC), charge(FLEET), draft()]
@@ -189,6 +201,20 @@ def test_a_credit_note_refers_to_the_invoice_of_what_it_takes_back() -> None:
     assert counts(told(changed(note, refers_to=InvoiceId("other")), credit())) == (0, 0, 1)
     assert counts(told(right, credit(credits="cdr-3"))) == (0, 0, 1)
     assert counts(told(right, credit(invoice=InvoiceId("later")))) == (0, 0, 1)
+
+
+def test_a_fee_is_no_session_and_is_invoiced_as_well() -> None:
+    whole = draft(lines=2, net=FLEET.gross + FEE, gross=FLEET.gross + FEE)
+
+    def told(drafted: InvoiceDrafted, *entries: Event) -> Verdict:
+        events = [charge(AD_HOC), taken(AD_HOC), charge(FLEET), *entries, drafted]
+        assert ledger(*events)
+        numbered = changed(issued(), draft=drafted)
+        return money_books.of_invoices(money_books.accounts_of(events), events, [numbered])
+
+    assert told(whole, SUBSCRIBED)
+    assert counts(told(draft(), SUBSCRIBED)) == (1, 0, 0)
+    assert counts(told(whole)) == (1, 0, 0)
 
 
 CREDIT = CdrCredited(

@@ -8,11 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chassis import sql
 from contracts import money_tables as tables
 from contracts.event import Event
-from contracts.ledger import Standing
+from contracts.ledger import Standing, SubscriptionCharged
 from contracts.reference import CustomerAccount, CustomerAccountForgotten
 from contracts.topics import ACCOUNTS, LEDGER, STANDINGS, Topic
+from services.accounts.state import MONTHS
 from services.views.worker import TOPICS, Views
 from tests.accounts.says import DRIVER, Ledger, ad_hoc, at, postpaid, prepaid
+from tests.accounts.test_subscriptions import priced, subscribed, taken_back
 from tests.views.given import chunk
 
 ALL = (
@@ -22,6 +24,7 @@ ALL = (
     tables.payments,
     tables.posting_outcomes,
     tables.standings,
+    tables.subscription_months,
 )
 
 
@@ -104,6 +107,48 @@ async def test_credits_adjustments_and_what_is_given_back_are_entries(migrated: 
     assert rows["ledger_entries"][2]["credits"] == "cdr-s2"
     [outcome] = rows["posting_outcomes"]
     assert (outcome["id"], outcome["entry"]) == ("r1", 4)
+
+
+async def test_a_subscription_is_shown_month_by_month_with_what_is_left_of_each(migrated: AsyncEngine) -> None:
+    one = subscribed()
+    one.until(SubscriptionCharged)
+    one.hear(priced(one))
+    one.hear(priced(one, "s2", wh=4000, started_at=one.state.months[-1].start))
+    one.hear(taken_back(one))
+    assert one.customer is not None
+    rows = await rows_after(migrated, one.customer, *one.events)
+    [account] = rows["accounts"]
+    assert account["subscription"] == {
+        "name": "Plus", "monthly_fee": "9.90", "tax_included": "YES", "vat": "25", "allowance_wh": 25_000,
+    }  # fmt: skip
+    months = sorted(rows["subscription_months"], key=lambda row: row["month_start"])
+    assert [(each["name"], each["gross"], each["allowance_wh"], each["left_wh"]) for each in months] == [
+        ("Plus", "9.90", 25_000, 25_000),
+        ("Plus", "9.90", 25_000, 21_000),
+    ]
+    entries = [(each["kind"], each["amount"], each["cdr"], each["energy_wh"]) for each in rows["ledger_entries"]]
+    assert entries == [
+        ("subscription", "-9.90", None, None),
+        ("subscription", "-9.90", None, None),
+        ("session", "-5.00", "cdr-s1", 10_000),
+        ("allowance", "5.00", "cdr-s1", 10_000),
+        ("session", "-5.00", "cdr-s2", 4000),
+        ("allowance", "5.00", "cdr-s2", 4000),
+        ("credit", "5.00", rows["ledger_entries"][6]["cdr"], None),
+        ("allowance_returned", "-5.00", rows["ledger_entries"][6]["cdr"], 10_000),
+    ]
+    assert (rows["ledger_entries"][0]["name"], rows["ledger_entries"][0]["place"]) == ("Plus", "revenue")
+    assert rows["ledger_entries"][7]["credits"] == "cdr-s1"
+
+
+async def test_a_month_that_nobody_counts_any_more_stays_as_it_was(migrated: AsyncEngine) -> None:
+    one = subscribed()
+    one.hear(priced(one))
+    for _ in range(MONTHS):
+        one.until(SubscriptionCharged)
+    one.hear(taken_back(one))
+    rows = (await rows_after(migrated, *one.events))["subscription_months"]
+    assert sorted(each["left_wh"] for each in rows) == [15_000] + [25_000] * MONTHS
 
 
 async def test_a_refusal_says_why_and_takes_nothing_back(migrated: AsyncEngine) -> None:
