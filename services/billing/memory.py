@@ -138,7 +138,15 @@ def _over(session: Session, event: SessionMeasured) -> Over:
     usage = thinned((*before, *event.usage), boundaries(session))
     kept = {name: getattr(session, name) for name in Bound.__struct_fields__ if name != "usage"}
     billed = {name: getattr(session, name) for name in ISSUED} if isinstance(session, Over) else {}
-    return Over(**kept, **billed, usage=usage, due=event.due, energy_known=event.energy_known, flags=event.flags)
+    return Over(
+        **kept,
+        **billed,
+        usage=usage,
+        due=event.due,
+        heard_until=event.due,
+        energy_known=event.energy_known,
+        flags=event.flags,
+    )
 
 
 def recalled(state: Station, event: SessionRecalled) -> Station:

@@ -67,6 +67,8 @@ class Over(Bound, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """It is over. `due`: when its CDR is; None once it has been issued, or is held."""
 
     due: Instant | None = None
+    heard_until: Instant | None = None
+    """When that was due which was heard of it last: what was due before is older, and counts no more."""
     energy_known: bool = True
     flags: tuple[str, ...] = ()
     held: tuple[str, ...] = ()

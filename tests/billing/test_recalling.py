@@ -183,6 +183,12 @@ def test_late_values_are_counted_once() -> None:
     assert SessionRecalled not in kinds(events[len(once[1]) :])
 
 
+def test_what_is_found_again_takes_nothing_back_that_was_heard_since() -> None:
+    once, newer = found(LATER), corrected(60, 14_000, recorded=LATER + 1)
+    _, events = after(*FORGOTTEN, once, newer, once, ticked(LATER + 10))
+    assert last(events, CdrIssued).priced.energy_wh == 14_000
+
+
 def test_what_is_found_of_a_session_that_is_remembered_counts_too() -> None:
     _, events = after(*BILLED, found(100), ticked(105))
     assert SessionRecalled not in kinds(events)
@@ -208,7 +214,7 @@ def test_what_never_had_a_price_asks_for_nothing() -> None:
 def test_what_is_recalled_is_as_it_was() -> None:
     state, _ = after(*BILLED)
     [session] = state.over
-    assert over(started().event, billed()) == session
+    assert over(started().event, billed()) == replace(session, heard_until=None)
     assert set(Billed.__struct_fields__) == set(KEPT)
 
 
