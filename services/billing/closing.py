@@ -17,6 +17,7 @@ from contracts.bills import (
     Usage,
 )
 from contracts.event import Instant, JobId
+from contracts.postings import AD_HOC
 from contracts.sessions import SessionCorrected, SessionEnded, SessionPresumedEnded, SessionRepaired
 from services.billing import displaying, signing
 from services.billing.heard import Heard
@@ -40,11 +41,18 @@ def ended(state: Station, event: Ended, heard: Heard[Any]) -> list[BillEvent]:
     session = state.session(event.session)
     if session is None:
         return _late(state, event, heard)
-    measured = _with_cost(session, event, _measured(event, session.started_at, heard.due))
+    measured = _with_cost(session, event, _measured(event, session.started_at, _due(session, event, heard)))
     known = (measured.usage[0] in session.usage, measured.energy_known)
     if isinstance(session, Over) and known == (True, session.energy_known):
         return []
     return [*_crowded_out(state, session.id), measured]
+
+
+def _due(session: Session, event: Ended, heard: Heard[Any]) -> Instant:
+    """Return when the session is billed: at once if somebody waits who paid for it alone, and its meter's last word is there."""
+    is_ad_hoc = session.account is not None and session.account.startswith(AD_HOC)
+    is_whole = isinstance(event, SessionEnded) and event.meter_wh is not None and event.energy_wh is not None
+    return heard.heard_at or heard.due if is_ad_hoc and is_whole else heard.due
 
 
 def _measured(event: Ended, started_at: Instant, due: Instant) -> SessionMeasured:

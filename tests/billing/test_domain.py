@@ -5,6 +5,7 @@ from functools import reduce
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.bills import (
     BillDiscarded,
@@ -19,6 +20,7 @@ from contracts.bills import (
     TariffMissing,
     TaxShare,
 )
+from contracts.event import AccountId
 from services.billing import domain
 from services.billing.heard import Assigned, Heard
 from services.billing.state import CLOSED
@@ -150,6 +152,21 @@ def test_a_cdr_is_due_a_little_after_the_end_and_issued_once() -> None:
         ("ENERGY", "10000.000", Decimal("4.00"))
     ]
     assert domain.deadline(state) is None
+
+
+@pytest.mark.parametrize(
+    ("account", "meter_wh", "minutes"),
+    [("adhoc-p1", 11_000, 60.5), ("adhoc-p1", None, 65.5), ("anna", 11_000, 65.5)],
+)
+def test_who_paid_for_it_alone_is_billed_at_once_if_the_meters_last_word_is_there(
+    account: str, meter_wh: int | None, minutes: float
+) -> None:
+    """CDR-06."""
+    begun = replace(started(AC), account=AccountId(account))
+    end = replace(ended(60, 10_000, meter_wh=meter_wh), due=at(65.5), heard_at=at(60.5))
+    state, _ = after(begun, end)
+    assert domain.deadline(state) == at(minutes)
+    assert [type(each) for each in domain.decide(state, ticked(minutes))] == [CdrIssued]
 
 
 def test_an_end_that_is_heard_again_changes_nothing() -> None:
