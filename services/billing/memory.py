@@ -25,8 +25,7 @@ from contracts.bills import (
 )
 from contracts.event import SessionId
 from contracts.tariffs import PriceComponent, Tariff, TariffElement
-from services.billing.meter import END
-from services.billing.papers import whose
+from services.billing.papers import used_by, whose
 from services.billing.recalling import over
 from services.billing.state import (
     CLOSED,
@@ -134,8 +133,8 @@ def measured(state: Station, event: SessionMeasured) -> Station:
 
 
 def _over(session: Session, event: SessionMeasured) -> Over:
-    before = tuple(each for each in session.usage if each.state != END)
-    usage = thinned((*before, *event.usage), boundaries(session))
+    session = replace(session, started_at=event.started_at or session.started_at)
+    usage = thinned(used_by(session.usage, event), boundaries(session))
     kept = {name: getattr(session, name) for name in Bound.__struct_fields__ if name != "usage"}
     billed = {name: getattr(session, name) for name in ISSUED} if isinstance(session, Over) else {}
     return Over(

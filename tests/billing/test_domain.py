@@ -169,6 +169,30 @@ def test_who_paid_for_it_alone_is_billed_at_once_if_the_meters_last_word_is_ther
     assert [type(each) for each in domain.decide(state, ticked(minutes))] == [CdrIssued]
 
 
+OFFLINE = (
+    started(Assigned("site/oslo", version(element("0.40"), element("3", "TIME"))), minutes=200),
+    delivered(200.1, 4_000),
+    ended(200.2, 10_000, started_at=at(80.2)),
+)
+"""A station whose clock cannot be right tells all of it when it is back: its end says by how much the start was earlier."""
+
+
+def test_a_session_that_began_earlier_than_was_known_is_billed_for_all_of_its_time() -> None:
+    state, events = after(*OFFLINE, ticked(206))
+    cdr = last(events, CdrIssued)
+    assert (cdr.started_at, cdr.ended_at, cdr.priced.seconds) == (at(80.2), at(200.2), 7200)
+    assert cdr.priced.total_excl == Decimal("10.00")
+    assert [(each.at, each.energy_wh) for each in state.over[0].usage] == [(at(80.2), 0), (at(200.2), 10_000)]
+    assert after(*OFFLINE, ticked(206), OFFLINE[-1])[1] == events
+
+
+def test_that_a_billed_session_began_earlier_corrects_it() -> None:
+    first = replace(OFFLINE[-1], event=replace(OFFLINE[-1].event, started_at=None))
+    again = corrected(200.2, 10_000, recorded=300, started_at=at(80.2))
+    _, events = after(*OFFLINE[:-1], first, ticked(206), again, ticked(306))
+    assert last(events, CdrIssued).priced.total_excl == Decimal("10.00")
+
+
 def test_an_end_that_is_heard_again_changes_nothing() -> None:
     once = after(started(AC), ended(60, 10_000), ticked(65))
     assert after(started(AC), ended(60, 10_000), ended(60, 10_000), ticked(65)) == once
