@@ -158,7 +158,10 @@ def test_what_is_much_more_than_the_hold_is_owed() -> None:
 def test_a_capture_that_fails_leaves_the_whole_owed() -> None:
     one = ad_hoc().held("50")
     one.hear(one.cdr("20"))
-    assert one.names(one.answer("failed", minutes=61)) == ["ProviderRefused", "PaymentSettled", "DebtFound"]
+    assert one.names(one.answer("failed", minutes=61)) == ["ProviderRefused", "PaymentSettled", "ProviderAsked"]
+    assert (one.last(ProviderAsked).kind, one.last(ProviderAsked).amount) == ("release", eur(50))
+    assert one.names(one.answer("done", "0", 62)) == ["PaymentSettled", "DebtFound"]
+    assert (one.last(PaymentSettled).state, one.last(PaymentSettled).reason) == ("failed", "not_captured")
     assert one.state.owed == 20
 
 
@@ -225,6 +228,27 @@ def test_a_credit_before_the_capture_leaves_nothing_to_take() -> None:
     one.hear(one.credit("20", 50))
     assert one.names(one.cdr("20", 55)) == ["SessionCharged", "ProviderAsked", "Standing"]
     assert one.last(ProviderAsked).kind == "release"
+
+
+def test_a_capture_that_was_too_little_is_waived_and_its_hold_let_go() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("0.30"))
+    one.hear(one.answer("failed", minutes=61, reason="amount_too_small"))
+    assert one.last(ProviderAsked).kind == "release"
+    assert one.names(one.answer("done", "0", 62)) == ["PaymentSettled", "WrittenOff"]
+    assert domain.deadline(one.state) is None
+
+
+def test_a_capture_that_is_heard_of_after_it_was_refused_stays_one() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("20"))
+    capture = one.last(ProviderAsked)
+    one.hear(one.answer("failed", minutes=61))
+    release = one.last(ProviderAsked)
+    one.hear(one.answer("done", "20", 62, to=capture))
+    one.hear(one.answer("failed", minutes=63, to=release, reason="already_captured"))
+    assert (one.last(PaymentSettled).state, one.last(PaymentSettled).taken) == ("captured", eur(20))
+    assert one.state.balance == 0
 
 
 def refunded_20() -> Ledger:
