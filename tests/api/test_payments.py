@@ -100,7 +100,8 @@ async def test_requests_without_a_key_are_payments_of_their_own_with_tokens_of_t
     [
         (None, "30.00"),
         ({"before_taxes": "50", "after_taxes": "60.5"}, "60.50"),
-        ({"before_taxes": "50"}, "50.00"),
+        ({"before_taxes": "50"}, "60.50"),
+        ({"before_taxes": "49.99"}, "60.49"),
     ],
 )
 async def test_where_nobody_says_how_much_the_tariff_does_or_the_deployment(
