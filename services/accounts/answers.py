@@ -15,6 +15,7 @@ from contracts.ledger import (
     MoneyTaken,
     PaymentActionRequired,
     PaymentAuthorised,
+    PostingRefused,
     ProviderRefused,
     ProviderSilent,
 )
@@ -38,7 +39,7 @@ def answered(state: Account, said: ProviderAnswered) -> list[LedgerEvent]:
     """Return what an answer means. One to what nobody asked for, or that has counted before, means nothing."""
     payment = state.payment(said.payment)
     if payment is None:
-        return []
+        return _of_nobody(state, said)
     if said.kind in {"expired", "disputed"}:
         return _by_itself(state, payment, said)
     asked = payment.asked(said.operation)
@@ -51,6 +52,17 @@ def answered(state: Account, said: ProviderAnswered) -> list[LedgerEvent]:
     if asked.state == "refused":
         return []
     return _undone(payment, asked, said)
+
+
+def _of_nobody(state: Account, said: ProviderAnswered) -> list[LedgerEvent]:
+    """Return that a person is to enter a dispute: its payment was so long ago that nobody remembers it."""
+    is_dispute = said.kind == "disputed" and said.outcome == "done" and said.operation
+    if not is_dispute or state.request(said.operation) is not None:
+        return []
+    detail = (
+        f"{said.amount} of payment {said.payment} ({said.reference}) is disputed, and that payment is not remembered"
+    )
+    return [PostingRefused(**about(said), request=said.operation, reason="payment_forgotten", detail=detail)]
 
 
 def _by_itself(state: Account, payment: Payment, said: ProviderAnswered) -> list[LedgerEvent]:

@@ -13,6 +13,7 @@ from contracts.ledger import (
     MoneyReturned,
     PaymentAuthorised,
     PaymentSettled,
+    PostingRefused,
     ProviderAsked,
     ProviderRefused,
     SessionCharged,
@@ -480,6 +481,15 @@ def test_a_dispute_of_a_part_counts_once() -> None:
     assert one.names(disputed) == []
     assert one.state.owed == 5
     assert "MoneyReturned" in one.names(one.answer("done", "5", 91, kind="disputed", operation="dp_2"))
+
+
+def test_a_dispute_of_a_payment_that_is_forgotten_is_for_a_person_to_enter() -> None:
+    one = ad_hoc().held("50")
+    disputed = one.answer("done", "5", 90, kind="disputed", operation="dp_1", payment=PaymentId("of long ago"))
+    assert one.names(disputed) == ["PostingRefused"]
+    assert one.last(PostingRefused).reason == "payment_forgotten"
+    assert one.names(disputed) == []
+    assert one.names(replace(disputed, operation="o-1", kind="capture")) == []
 
 
 def test_a_dispute_that_was_won_gives_back_what_it_took() -> None:
