@@ -121,10 +121,12 @@ def used(state: Station, event: CostUpdated) -> Station:
 
 
 def _longer(session: Running, event: CostUpdated) -> Running:
-    last, usage = session.last_shown, thinned((*session.usage, *event.usage), boundaries(session))
+    last, usage = session.last_shown, session.usage
+    if event.usage:
+        usage = thinned((*usage, *event.usage), boundaries(session))
     if event.shown is not None:
         last = LastShown(event.at, event.shown.prices, event.shown.idle)
-    return replace(session, usage=usage, last_shown=last)
+    return replace(session, usage=usage, last_shown=last, cost_at=max(event.at, session.cost_at or event.at))
 
 
 def measured(state: Station, event: SessionMeasured) -> Station:

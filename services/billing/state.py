@@ -61,6 +61,8 @@ class Running(Bound, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """It goes on."""
 
     last_shown: LastShown | None = None
+    cost_at: Instant | None = None
+    """Until when its cost was said last."""
 
 
 class Over(Bound, frozen=True, kw_only=True, tag=True, omit_defaults=True):

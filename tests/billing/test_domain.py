@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from contracts.bills import (
     BillDiscarded,
+    BillEvent,
     CdrConfirmed,
     CdrCredited,
     CdrHeld,
@@ -20,10 +21,10 @@ from contracts.bills import (
     TariffMissing,
     TaxShare,
 )
-from contracts.event import AccountId
+from contracts.event import AccountId, Ticked
 from services.billing import domain
 from services.billing.heard import Assigned, Heard
-from services.billing.state import CLOSED
+from services.billing.state import CLOSED, Station
 from tests.billing.history import AC, after, kinds, last
 from tests.billing.says import (
     ABOUT,
@@ -34,6 +35,7 @@ from tests.billing.says import (
     discarded,
     element,
     ended,
+    heard,
     presumed,
     started,
     status,
@@ -136,6 +138,46 @@ def test_idle_time_is_known_by_the_connectors_status() -> None:
     history = (started(fee), status(1, "Charging"), status(30, "SuspendedEV"), status(31, "Charging", connector=2))
     _, events = after(*history, ended(50, 10_000), ticked(60))
     assert last(events, CdrIssued).priced.total_excl == Decimal("6.00")  # 10 kWh, and 20 minutes
+
+
+PARKED = (
+    started(Assigned("site/oslo", version(element("0.40"), element("6", "PARKING_TIME")))),
+    status(0, "Charging"),
+    delivered(30, 10_000),
+    status(30, "SuspendedEV"),
+)
+
+
+def until(minutes: float, *said: Heard[Any]) -> tuple[Station, list[BillEvent]]:
+    """Return what is remembered and said when all that was due by then has been."""
+    state, events = after(*said)
+    while (due := domain.deadline(state)) is not None and due <= at(minutes):
+        caused = domain.decide(state, heard(Ticked(at=due)))
+        state, events = reduce(domain.evolve, caused, state), [*events, *caused]
+    return state, events
+
+
+def test_a_cost_goes_up_by_the_time_alone_that_a_full_car_stands_there() -> None:
+    """Its register stays as it is, so nothing is heard of it; a hold or a balance is used up all the same (PAY-02)."""
+    before = after(*PARKED)[0]
+    state, events = until(90, *PARKED)
+    costs = [(event.at, event.total_excl) for event in events if isinstance(event, CostUpdated)]
+    assert costs[-12:] == [(at(35 + 5 * n), Decimal("4.50") + n * Decimal("0.5")) for n in range(12)]
+    assert state.running[0].usage == before.running[0].usage
+    ticks = [ticked(35 + 5 * n) for n in range(12)]
+    told, silent = (after(*PARKED, *more, ended(95, 10_000), ticked(105))[1][-1] for more in (ticks, ()))
+    assert told == silent
+
+
+def test_a_cost_that_goes_up_by_time_is_said_for_a_day() -> None:
+    state, events = until(10_000, *PARKED)
+    assert last(events, CostUpdated).at == at(30 + 24 * 60)
+    assert domain.deadline(state) is None
+
+
+@pytest.mark.parametrize("begun", [started(AC), replace(PARKED[0], account=None)])
+def test_where_time_costs_nothing_or_nobodys_account_pays_nothing_is_due(begun: Heard[Any]) -> None:
+    assert domain.deadline(after(begun, *PARKED[1:])[0]) is None
 
 
 def test_a_cdr_is_due_a_little_after_the_end_and_issued_once() -> None:
