@@ -59,7 +59,7 @@ lint: .venv/installed ## ruff, mypy, import-linter
 
 .PHONY: test
 test: install test-tools ## set everything up and run every test
-	@rm -rf .cache/pytest
+	@rm -rf .pytest_cache
 	@$(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder -m "not alone" || $(call singly,not alone)
 	@$(BIN)/pytest -m alone || $(call singly,alone)
 

@@ -35,7 +35,7 @@ def test_a_zero_before_a_register_of_a_lifetime_is_no_register(registers: tuple[
 
 @pytest.mark.parametrize(
     ("seconds", "kwh", "counted"),
-    [(600, 60, 61), (450, 50, 51), (449, 51, 1), (539, 60, 1), (540, 60, 61), (600, 2000, 1)],
+    [(600, 60, 61), (200, 49, 50), (450, 50, 51), (449, 51, 1), (539, 60, 1), (540, 60, 61), (600, 2000, 1)],
 )
 def test_what_hardly_any_connector_gives_so_fast_was_there_before(seconds: int, kwh: int, counted: int) -> None:
     samples = [Sample(0, 0), Sample(seconds, kwh * KWH), Sample(seconds + 3600, (kwh + 1) * KWH)]

@@ -57,6 +57,23 @@ def test_what_was_told_in_former_times_is_what_the_registers_say() -> None:
     assert Meter(start_wh=1000, register_wh=1500, read_ms=1).told is None
 
 
+def test_a_power_that_is_told_again_or_late_counts_once() -> None:
+    told = [reading(power("3600"), minutes=minutes) for minutes in (0, 10, 10, 5, 20)]
+    assert [watched(watched(Meter(), told[:most], NOON), told, NOON).power_ws for most in (0, 3)] == [3600 * 1200] * 2
+
+
+def test_a_register_that_has_just_begun_anew_and_stops_below_its_start_says_both() -> None:
+    flags = ended(metered(5000, 6000, 20), 900, HOUR).flags
+    assert {"meter_reset", "meter_went_back", "review"} <= set(flags)
+
+
+@pytest.mark.covers("Q-88")
+def test_one_register_alone_that_may_be_kwh_is_nothing_and_waits_for_a_person() -> None:
+    meter = metered(1_234_567, 1235)
+    assert (meter.energy_wh, meter.source) == (None, "")
+    assert set(ended(meter, None, HOUR).flags) >= {"unit_suspect", "review"}
+
+
 def test_a_power_lasts_until_the_next_sample_but_a_quarter_of_an_hour_at_most() -> None:
     far_apart = [reading(power("3600"), minutes=minutes) for minutes in (0, 10, 60)]
     assert watched(Meter(), far_apart, NOON).power_ws == 3600 * (600 + 900)
