@@ -22,9 +22,10 @@ from contracts.sessions import SessionCorrected, SessionEnded, SessionPresumedEn
 from services.billing import displaying, signing
 from services.billing.heard import Heard
 from services.billing.meter import END
-from services.billing.papers import about, bill_of, credited, issued, priced, used_by, whose
+from services.billing.papers import about, bill_of, credited, issued, priced, whose
 from services.billing.state import UNBILLED, Over, Session, Station
 from services.billing.tariff import Bill
+from services.billing.usage import used_by
 
 DOUBTFUL = frozenset(
     {"implausible_energy", "implausible", "unit_suspect", "review", "meter_went_back", "refused", "ended_before_start"}

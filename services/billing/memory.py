@@ -25,7 +25,7 @@ from contracts.bills import (
 )
 from contracts.event import SessionId
 from contracts.tariffs import PriceComponent, Tariff, TariffElement
-from services.billing.papers import used_by, whose
+from services.billing.papers import whose
 from services.billing.recalling import over
 from services.billing.state import (
     CLOSED,
@@ -44,7 +44,7 @@ from services.billing.state import (
     Station,
     digest_of,
 )
-from services.billing.usage import Boundaries, seconds, thinned
+from services.billing.usage import Boundaries, seconds, thinned, used_by
 
 FREE = (TariffElement((PriceComponent("FLAT", Decimal(0)),)),)
 """OCPI's free tariff (OCPI 2.3.0 mod_tariffs)."""

@@ -8,11 +8,10 @@ from typing import Any
 
 import msgspec
 
-from contracts.bills import BillLine, BillPeriod, CdrCredited, CdrIssued, Priced, Review, SessionMeasured, Usage
+from contracts.bills import BillLine, BillPeriod, CdrCredited, CdrIssued, Priced, Review, Usage
 from contracts.event import Instant, JobId, derived_id
 from contracts.sessions import OfSession
 from services.billing.documents import negative
-from services.billing.meter import END
 from services.billing.state import Bound, Over
 from services.billing.tariff import Bill, Line, Period, price, rounded
 from services.billing.taxes import shares, taken_back
@@ -28,13 +27,6 @@ def about(session: Bound) -> dict[str, Any]:
 
 def whose(event: OfSession) -> dict[str, Any]:
     return {"tenant": event.tenant, "station": event.station, "session": event.session}
-
-
-def used_by(usage: Sequence[Usage], measured: SessionMeasured) -> tuple[Usage, ...]:
-    """Return what was used by a session that is over. Where it began at another time, so were the moments between: they say nothing."""
-    if measured.started_at is not None:
-        return Usage(measured.started_at, 0), *measured.usage
-    return *(each for each in usage if each.state != END), *measured.usage
 
 
 def bill_of(session: Bound, usage: Sequence[Usage]) -> Bill:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from contracts.bills import Usage
+from contracts.bills import SessionMeasured, Usage
 from contracts.tariffs import Policy, Tariff
 from services.billing.meter import END, IDLE_BELOW_MW, Sample, most_of
 from services.billing.restrictions import Calendar, clock_seconds, rule_of
@@ -91,6 +91,13 @@ def is_worth_noting(usage: Sequence[Usage], new: Usage, boundaries: Boundaries) 
     return boundaries.follows_power or boundaries.between(
         since, at + NOTED_EVERY_S, last.energy_wh * 1000, ahead * 1000
     )
+
+
+def used_by(usage: Sequence[Usage], measured: SessionMeasured) -> tuple[Usage, ...]:
+    """Return what was used by a session that is over. Where it began at another time, so were the moments between: they say nothing."""
+    if measured.started_at is not None:
+        return Usage(measured.started_at, 0), *measured.usage
+    return *(each for each in usage if each.state != END), *measured.usage
 
 
 def thinned(usage: Sequence[Usage], boundaries: Boundaries) -> tuple[Usage, ...]:

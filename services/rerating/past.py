@@ -23,7 +23,7 @@ from contracts.event import SessionId
 from contracts.ratings import Choice
 from contracts.tariffs import Tariff
 from services.billing.meter import END
-from services.billing.papers import used_by
+from services.billing.usage import used_by
 
 HEARD = (TariffBound, CostUpdated, SessionMeasured, CdrIssued, CdrCredited, CdrConfirmed, BillDiscarded)
 """What means something here."""
