@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         300,
         ge=0,
         le=30 * 86_400,
-        description="how long after its end a session is billed, so that late values still count",
+        description="how long after its end a session is billed, so that late values still count; an ad-hoc one with its last register at once",
     )
     cost_shown_every_s: float = Field(
         60,

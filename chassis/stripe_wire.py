@@ -6,7 +6,7 @@ Pure: no I/O, no clock. The client itself is only in services/payments/stripe.py
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from msgspec import Struct
@@ -18,6 +18,8 @@ TOLERANCE_S = 300
 """How old a signature may be (docs.stripe.com/webhooks)."""
 _TWO_ALL_THE_SAME = frozenset({"ISK", "UGX"})
 """Stripe counts these in hundredths though they have none (docs.stripe.com/currencies, special cases)."""
+_WHOLE_ALL_THE_SAME = frozenset({"MGA"})
+"""And these as wholes though they have hundredths (docs.stripe.com/currencies, zero-decimal currencies)."""
 
 
 class Forged(Exception):
@@ -47,12 +49,17 @@ def _said(signature: str) -> tuple[int, list[str]]:
 
 def decimals(currency: str) -> int:
     """Return how many decimals Stripe counts a currency's amounts with."""
-    return 2 if currency.upper() in _TWO_ALL_THE_SAME else currencies.decimals(currency.upper())
+    code = currency.upper()
+    if code in _WHOLE_ALL_THE_SAME:
+        return 0
+    return 2 if code in _TWO_ALL_THE_SAME else currencies.decimals(code)
 
 
-def minor(amount: Decimal, currency: str) -> int:
-    """Return an amount as Stripe counts it."""
-    return int(amount.scaleb(decimals(currency)).to_integral_value())
+def minor(amount: Decimal, currency: str, rounding: str = ROUND_UP) -> int:
+    """Return an amount as Stripe counts it. Of three decimals the last has to be 0 (docs.stripe.com/currencies)."""
+    places = decimals(currency)
+    least = Decimal(1).scaleb(-min(places, 2))
+    return int(amount.quantize(least, rounding).scaleb(places))
 
 
 def major(count: int, currency: str) -> Decimal:

@@ -229,6 +229,8 @@ class SessionMeasured(OfSession, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
     shown: CostShown | None = None
     """What the station is to show as the whole cost. None also where somebody should look first."""
+    started_at: Instant | None = None
+    """When it began, where its end tells better than its start did: what was used between is on a line then."""
 
 
 class CdrHeld(OfSession, frozen=True, kw_only=True):

@@ -152,13 +152,18 @@ class MoneyTaken(Entry, frozen=True, kw_only=True):
 
     payment: PaymentId
     operation: str
+    reference: str = ""
+    """The provider's own id of the payment."""
 
 
 class MoneyReturned(Entry, frozen=True, kw_only=True):
-    """The provider gave money back, or lost it to a dispute."""
+    """The provider gave money back, or lost it to a dispute. Towards the customer: it has come back, as a refund that
+    failed after all, or a dispute that was won.
+    """
 
     payment: PaymentId
     operation: str = ""
+    """The refund's, or the provider's own id of the dispute."""
 
 
 class Adjusted(Entry, frozen=True, kw_only=True):
@@ -171,10 +176,12 @@ class Adjusted(Entry, frozen=True, kw_only=True):
 
 
 class WrittenOff(Entry, frozen=True, kw_only=True):
-    """Nobody will pay this: it is less than it is worth to ask for, or was asked for in vain."""
+    """Nobody will pay this: it is less than it is worth to ask for, or was asked for in vain. owed_no_more: a credit took it back, so that
+    it was no loss; it moves the other way.
+    """
 
     payment: PaymentId | None = None
-    reason: Literal["too_small", "dunned_in_vain"]
+    reason: Literal["too_small", "dunned_in_vain", "owed_no_more"]
 
 
 class PostingRefused(OfAccount, frozen=True, kw_only=True):
@@ -286,7 +293,7 @@ class ChargingAllowed(OfPayment, frozen=True, kw_only=True):
 
 
 class FundsExhausted(OfAccount, frozen=True, kw_only=True):
-    """A session that goes on has used up what there is for it: it is to be stopped (PAY-02)."""
+    """A session that goes on has used up what there is for it: it is to be stopped (PAY-02). Said again if it goes on all the same."""
 
     session: SessionId
     station: StationId

@@ -15,6 +15,7 @@ from contracts.ledger import (
     MoneyTaken,
     PaymentActionRequired,
     PaymentAuthorised,
+    PostingRefused,
     ProviderRefused,
     ProviderSilent,
 )
@@ -38,12 +39,14 @@ def answered(state: Account, said: ProviderAnswered) -> list[LedgerEvent]:
     """Return what an answer means. One to what nobody asked for, or that has counted before, means nothing."""
     payment = state.payment(said.payment)
     if payment is None:
-        return []
+        return _of_nobody(state, said)
     if said.kind in {"expired", "disputed"}:
         return _by_itself(state, payment, said)
     asked = payment.asked(said.operation)
-    if asked is None or asked.state == "done":
+    if asked is None or asked.undone:
         return []
+    if asked.state == "done":
+        return _come_back(state, payment, asked, said) if asked.kind == "refund" else []
     if said.outcome == "done":
         return _done(state, payment, asked, said)
     if asked.state == "refused":
@@ -51,17 +54,47 @@ def answered(state: Account, said: ProviderAnswered) -> list[LedgerEvent]:
     return _undone(payment, asked, said)
 
 
+def _of_nobody(state: Account, said: ProviderAnswered) -> list[LedgerEvent]:
+    """Return that a person is to enter a dispute: its payment was so long ago that nobody remembers it."""
+    is_dispute = said.kind == "disputed" and said.outcome == "done" and said.operation
+    if not is_dispute or state.request(said.operation) is not None:
+        return []
+    detail = (
+        f"{said.amount} of payment {said.payment} ({said.reference}) is disputed, and that payment is not remembered"
+    )
+    return [PostingRefused(**about(said), request=said.operation, reason="payment_forgotten", detail=detail)]
+
+
 def _by_itself(state: Account, payment: Payment, said: ProviderAnswered) -> list[LedgerEvent]:
     """Return what it means that a hold has lapsed, or that a payer disputes what was taken."""
     if said.kind == "expired":
         return _lapsed(payment, said)
+    if (known := payment.asked(said.operation)) is not None:
+        return [] if known.undone else _come_back(state, payment, known, said)
     if (left := payment.taken - payment.returned) <= 0 or said.outcome != "done":
         return []
     lost = min(left, said.amount or left)
     back = payment.returned + lost
     return [
-        MoneyReturned(**about(said), payment=payment.id, **entry(state, -lost, "provider")),
+        MoneyReturned(**about(said), payment=payment.id, operation=said.operation, **entry(state, -lost, "provider")),
         settled(about(said), payment, "disputed", taken=payment.taken, returned=back, reason=said.reason),
+    ]
+
+
+def _come_back(state: Account, payment: Payment, asked: Asked, said: ProviderAnswered) -> list[LedgerEvent]:
+    """Return that what was given back has come back, if a webhook says so: a bank has refused a refund after all, or a dispute was won.
+
+    An answer of ours that fails says no amount: it comes late, of an attempt that was one too many.
+    """
+    if said.outcome != "failed" or said.amount is None:
+        return []
+    back = payment.returned - asked.amount
+    how = "captured" if back <= 0 else "partially_refunded"
+    what: dict[str, Any] = {**about(said), "payment": payment.id, "operation": asked.id}
+    return [
+        MoneyReturned(**what, **entry(state, asked.amount, "provider")),
+        ProviderRefused(**what, kind="refund", reason=said.reason),
+        settled(about(said), payment, how, taken=payment.taken, returned=back, reason=said.reason),
     ]
 
 
@@ -87,7 +120,7 @@ def _done(state: Account, payment: Payment, asked: Asked, said: ProviderAnswered
         case "capture" | "charge":
             taken = payment.taken + amount
             return [
-                MoneyTaken(**what, **entry(state, amount, "provider")),
+                MoneyTaken(**what, **entry(state, amount, "provider"), reference=said.reference),
                 settled(about(said), payment, "captured", taken=taken, returned=payment.returned, operation=asked.id),
             ]
         case "release":

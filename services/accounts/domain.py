@@ -181,12 +181,10 @@ def _evolved(state: State, event: Output) -> State:
             return subscriptions.with_returned(drafts.with_line(balance.entered(state, event), event), event)
         case SubscriptionEnded():
             return replace(state, subscribed_until=None)
-        case MoneyTaken() | MoneyReturned():
+        case MoneyTaken() | MoneyReturned() | WrittenOff():
             return payments.stepped(balance.entered(state, event), event)
         case Adjusted():
             return _requested(balance.entered(state, event), event.request, event.fingerprint)
-        case WrittenOff():
-            return balance.entered(state, event)
         case ChargingRunning():
             return payments.seen(balance.running(state, event), over=False)
         case NothingCharged():

@@ -6,6 +6,7 @@ from contracts.ledger import PaymentSettled
 from services.accounts.state import Payment
 
 TOO_LONG = "payer_took_too_long"
+NOT_CAPTURED = "not_captured"
 
 
 def settled(who: dict[str, Any], payment: Payment, state: str, **more: Any) -> PaymentSettled:
@@ -17,4 +18,7 @@ def let_go(who: dict[str, Any], payment: Payment, operation: str, reason: str) -
     """Return that nothing is held any more, or never was."""
     if payment.stage == "asked":
         return settled(who, payment, "failed", reason=TOO_LONG, operation=operation)
+    if payment.stage == "over":
+        how, sums = "captured" if payment.taken else "failed", {"taken": payment.taken, "returned": payment.returned}
+        return settled(who, payment, how, reason=NOT_CAPTURED, operation=operation, **sums)
     return settled(who, payment, "released", reason=reason, operation=operation)

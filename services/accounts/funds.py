@@ -1,6 +1,6 @@
 """What there is for the sessions of an account, and whether it may charge."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -8,8 +8,10 @@ from msgspec.structs import replace
 from contracts.ledger import FundsExhausted, LedgerEvent, Standing
 from contracts.reference import CustomerAccount
 from services.accounts.settling import STOP_BEFORE, is_nearly_used_up
-from services.accounts.state import NOTHING, Account, Payment
+from services.accounts.state import NOTHING, Account, Charging, Payment
 
+AGAIN_AFTER = timedelta(minutes=10)
+"""So long a station may take to stop: after that it is told again."""
 OWES_FROM = 2
 """From this level of dunning on nobody charges (PAY-09)."""
 
@@ -31,9 +33,9 @@ def available(state: Account, customer: CustomerAccount | None) -> Decimal | Non
 
 
 def next_exhausted(state: Account, customer: CustomerAccount | None, at: datetime) -> list[LedgerEvent]:
-    """Return that a session has used up what there is, once for each session."""
+    """Return that a session has used up what there is: once for each, and again while it goes on all the same."""
     there = available(state, customer)
-    each = next((each for each in state.charging if not each.told), None)
+    each = next((each for each in state.charging if not each.told or _goes_on(each, at)), None)
     if there is None or each is None or not _is_used_up(state, there, at):
         return []
     return [
@@ -47,6 +49,11 @@ def next_exhausted(state: Account, customer: CustomerAccount | None, at: datetim
             available=there,
         )
     ]
+
+
+def _goes_on(session: Charging, at: datetime) -> bool:
+    """Tell whether a session costs more and more though it was to stop: the station was offline, or has refused."""
+    return session.told_at is not None and session.amount > session.told_amount and session.told_at + AGAIN_AFTER <= at
 
 
 def _is_used_up(state: Account, there: Decimal, at: datetime) -> bool:
@@ -68,8 +75,12 @@ def lapses_at(state: Account) -> datetime | None:
 
 
 def exhausted(state: Account, event: FundsExhausted) -> Account:
-    told = (replace(each, told=True) if each.session == event.session else each for each in state.charging)
-    return replace(state, charging=tuple(told))
+    def tell(each: Charging) -> Charging:
+        if each.session != event.session:
+            return each
+        return replace(each, told=True, told_at=event.at, told_amount=event.amount)
+
+    return replace(state, charging=tuple(map(tell, state.charging)))
 
 
 def next_standing(state: Account, customer: CustomerAccount | None, at: datetime) -> list[Standing]:

@@ -1,6 +1,7 @@
 """What is remembered of payments."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from contracts.ledger import (
     ProviderAsked,
     ProviderRefused,
     ProviderSilent,
+    WrittenOff,
 )
 from services.accounts.state import NOTHING, PAYMENTS, Account, Asked, Payment
 
@@ -31,6 +33,7 @@ Step = (
     | ChargingAllowed
     | MoneyTaken
     | MoneyReturned
+    | WrittenOff
 )
 
 
@@ -72,15 +75,37 @@ def after(payment: Payment, event: Step) -> Payment:
         case PaymentAuthorised():
             return _held(payment, event)
         case MoneyTaken():
-            amount = event.movement.amount if event.movement is not None else NOTHING
-            return replace(_marked(payment, event.operation, state="done"), taken=payment.taken + amount)
+            taken = payment.taken + gained(event)
+            return replace(_marked(payment, event.operation, state="done"), taken=taken)
         case MoneyReturned():
-            amount = event.movement.amount if event.movement is not None else NOTHING
-            return replace(_marked(payment, event.operation, state="done"), returned=payment.returned + amount)
+            return _returned(payment, event)
+        case WrittenOff():
+            return replace(payment, waived=payment.waived + gained(event))
         case ChargingAllowed():
             return replace(payment, until=event.until)
         case PaymentSettled():  # pragma: no branch
             return replace(_marked(payment, event.operation, state="done"), stage="over", finished=True)
+
+
+def gained(event: MoneyTaken | MoneyReturned | WrittenOff) -> Decimal:
+    """Return what an entry gives the account; below 0, what it takes."""
+    moved = event.movement
+    if moved is None:
+        return NOTHING
+    return moved.amount if moved.to == "customer" else -moved.amount
+
+
+def _returned(payment: Payment, event: MoneyReturned) -> Payment:
+    """Return the payment after money was given back, lost to a dispute, or has come back of either."""
+    amount = -gained(event)
+    if amount < 0:
+        payment = _marked(payment, event.operation, state="refused", undone=True)
+    elif event.operation and payment.asked(event.operation) is None:
+        dispute = Asked(id=event.operation, kind="refund", amount=amount, state="done")
+        payment = replace(payment, operations=(*payment.operations, dispute))
+    else:
+        payment = _marked(payment, event.operation, state="done", amount=amount)
+    return replace(payment, returned=payment.returned + amount)
 
 
 def _awaited(payment: Payment, event: PaymentActionRequired) -> Payment:

@@ -81,14 +81,27 @@ def _was_refused_more(payment: Payment) -> bool:
 
 
 def _afterwards(state: Account, payment: Payment, who: dict[str, Any]) -> list[LedgerEvent]:
-    """Return what is given back of what was taken, or what is too little to be asked for (PAY-06)."""
+    """Return what is given back of what was taken, or what is too little to be asked for (PAY-06). What was waived is no payer's."""
     left = payment.taken - payment.returned
+    if _was_not_captured(payment):
+        return [ask(who, payment, "release", payment.held, state.currency)]
     if NOTHING < state.owed < TOO_SMALL and not state.charging:
         return [WrittenOff(**who, **entry(state, state.owed, "losses"), payment=payment.id, reason="too_small")]
     refused = any(each.kind == "refund" and each.state == "refused" for each in payment.operations)
-    if state.balance <= 0 or left <= 0 or state.charging or refused or awaits_correction(state, who["at"]):
+    if state.balance <= 0 or state.charging or awaits_correction(state, who["at"]):
+        return []
+    if payment.waived > 0:
+        back = min(payment.waived, state.balance)
+        return [WrittenOff(**who, **entry(state, -back, "losses"), payment=payment.id, reason="owed_no_more")]
+    if left <= 0 or refused:
         return []
     return [ask(who, payment, "refund", min(left, state.balance), state.currency)]
+
+
+def _was_not_captured(payment: Payment) -> bool:
+    """Tell whether the provider would not take what was held, so that it is held for nothing: it may have been too little."""
+    asked = {each.kind: each.state for each in payment.operations}
+    return asked.get("capture") == "refused" and payment.taken == 0 and "release" not in asked
 
 
 def awaits_correction(state: Account, at: datetime) -> bool:

@@ -47,7 +47,10 @@ class Charging(Struct, frozen=True, kw_only=True, omit_defaults=True):
     station: StationId
     amount: Decimal
     told: bool = False
-    """It has been said that there is nothing left for it."""
+    """It has been said that there is nothing left for it, …"""
+    told_at: Instant | None = None
+    """… and when last, and what it came to then."""
+    told_amount: Decimal = NOTHING
 
 
 class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,6 +65,8 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a silent one, or one whose payer is waited for: when it is asked for again."""
     waits_until: Instant | None = None
     """Until when the payer may do what is required."""
+    undone: bool = False
+    """What had been given back by it has come back to us, and so it stays."""
 
 
 class Payment(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,6 +85,8 @@ class Payment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     held: Decimal = NOTHING
     taken: Decimal = NOTHING
     returned: Decimal = NOTHING
+    waived: Decimal = NOTHING
+    """What was written off of what it should have paid."""
     operations: tuple[Asked, ...] = ()
     until: Instant | None = None
     """A session that has not begun by then never will."""

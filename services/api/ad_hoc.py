@@ -1,7 +1,7 @@
 """What an ad-hoc start needs before money is held: a place that is known, a price, an amount, and a token for this payment alone."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
 import msgspec
@@ -69,8 +69,17 @@ async def valid_now(behind: Backends, tenant: str, tariff: str) -> Row[Any] | No
 
 def hold_for(tariff: Tariff, default: Decimal) -> Decimal:
     """Return what is held where nobody says how much: the most that a session can cost, else what the deployment says (PAY-02)."""
-    most = tariff.max_price.gross or tariff.max_price.net if tariff.max_price is not None else None
-    return (most or default).quantize(unit(tariff.currency))
+    return (_most(tariff) or default).quantize(unit(tariff.currency), ROUND_UP)
+
+
+def _most(tariff: Tariff) -> Decimal | None:
+    """Return the most that a session can cost, with the highest tax where a tariff's limit says none (TAR-31)."""
+    limit = tariff.max_price
+    if limit is None or limit.gross is not None or limit.net is None:
+        return None if limit is None else limit.gross
+    taxed = tariff.tax_included != "N/A"
+    rates = (part.vat or Decimal(0) for each in tariff.elements for part in each.price_components if taxed)
+    return limit.net * (100 + max(rates, default=Decimal(0))) / 100
 
 
 async def token_for(behind: Backends, act: Act, payment: PaymentId, account: AccountId) -> TokenId:

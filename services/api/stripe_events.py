@@ -66,6 +66,8 @@ class Refund(Struct, frozen=True, kw_only=True):
 class Dispute(Struct, frozen=True, kw_only=True):
     """Money that the payer wants back by way of a bank. It does not say whose payment it is."""
 
+    id: str = ""
+    status: str = ""
     amount: int
     currency: str
     payment_intent: str
@@ -141,8 +143,24 @@ def refunded(refund: Refund) -> Said | None:
 
 
 def disputed(dispute: Dispute) -> Said | None:
-    amount = major(dispute.amount, dispute.currency)
-    return Said(kind="disputed", amount=amount, reference=dispute.payment_intent, reason=dispute.reason)
+    """Return that money is gone; where a bank only asks about a payment, none is yet."""
+    return None if dispute.status.startswith("warning_") else _of_dispute(dispute, "done", dispute.reason)
+
+
+def won(dispute: Dispute) -> Said | None:
+    """Return that the money has come back."""
+    return _of_dispute(dispute, "failed", "dispute_won")
+
+
+def _of_dispute(dispute: Dispute, outcome: Outcome, reason: str) -> Said:
+    return Said(
+        kind="disputed",
+        outcome=outcome,
+        operation=dispute.id,
+        amount=major(dispute.amount, dispute.currency),
+        reference=dispute.payment_intent,
+        reason=reason,
+    )
 
 
 MEANINGS: dict[str, tuple[type[Struct], Callable[[Any], Said | None]]] = {
@@ -154,6 +172,8 @@ MEANINGS: dict[str, tuple[type[Struct], Callable[[Any], Said | None]]] = {
     "refund.updated": (Refund, refunded),
     "refund.failed": (Refund, refunded),
     "charge.dispute.created": (Dispute, disputed),
+    "charge.dispute.funds_withdrawn": (Dispute, disputed),
+    "charge.dispute.funds_reinstated": (Dispute, won),
 }
 """Each type of event that means something to us. The webhook at Stripe is set up for these."""
 

@@ -17,6 +17,7 @@ from contracts.bills import (
     Usage,
 )
 from contracts.event import Instant, JobId
+from contracts.postings import AD_HOC
 from contracts.sessions import SessionCorrected, SessionEnded, SessionPresumedEnded, SessionRepaired
 from services.billing import displaying, signing
 from services.billing.heard import Heard
@@ -24,6 +25,7 @@ from services.billing.meter import END
 from services.billing.papers import about, bill_of, credited, issued, priced, whose
 from services.billing.state import UNBILLED, Over, Session, Station
 from services.billing.tariff import Bill
+from services.billing.usage import used_by
 
 DOUBTFUL = frozenset(
     {"implausible_energy", "implausible", "unit_suspect", "review", "meter_went_back", "refused", "ended_before_start"}
@@ -40,18 +42,27 @@ def ended(state: Station, event: Ended, heard: Heard[Any]) -> list[BillEvent]:
     session = state.session(event.session)
     if session is None:
         return _late(state, event, heard)
-    measured = _with_cost(session, event, _measured(event, session.started_at, heard.due))
-    known = (measured.usage[0] in session.usage, measured.energy_known)
-    if isinstance(session, Over) and known == (True, session.energy_known):
+    measured = _with_cost(session, event, _measured(event, session.started_at, _due(session, event, heard)))
+    known = (measured.usage[0] in session.usage, measured.energy_known, measured.started_at or session.started_at)
+    if isinstance(session, Over) and known == (True, session.energy_known, session.started_at):
         return []
     return [*_crowded_out(state, session.id), measured]
 
 
+def _due(session: Session, event: Ended, heard: Heard[Any]) -> Instant:
+    """Return when the session is billed: at once if somebody waits who paid for it alone, and its meter's last word is there."""
+    is_ad_hoc = session.account is not None and session.account.startswith(AD_HOC)
+    is_whole = isinstance(event, SessionEnded) and event.meter_wh is not None and event.energy_wh is not None
+    return heard.heard_at or heard.due if is_ad_hoc and is_whole else heard.due
+
+
 def _measured(event: Ended, started_at: Instant, due: Instant) -> SessionMeasured:
+    began = None if isinstance(event, SessionPresumedEnded) else event.started_at
     return SessionMeasured(
         at=event.at,
         **whose(event),
-        usage=(Usage(max(event.at, started_at), event.energy_wh, END),),
+        usage=(Usage(max(event.at, began or started_at), event.energy_wh, END),),
+        started_at=began,
         due=due,
         energy_known=event.energy_wh is not None,
         flags=_flags(event),
@@ -62,7 +73,7 @@ def _with_cost(session: Session, event: Ended, measured: SessionMeasured) -> Ses
     """Return what was measured with what a display is to show as the whole cost: nothing that is guessed, or doubtful."""
     if session.display is None or isinstance(event, SessionPresumedEnded) or not measured.energy_known:
         return measured
-    usage = (*(each for each in session.usage if each.state != END), *measured.usage)
+    usage = used_by(session.usage, measured)
     bill = bill_of(session, usage)
     if DOUBTFUL & {*measured.flags, *bill.flags}:
         return measured

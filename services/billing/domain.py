@@ -69,14 +69,15 @@ def decide(state: State, heard: Heard[Any]) -> list[BillEvent]:
         case SignedValueTaken() as value:
             return signing.taken(state.session(value.session), value, heard.meter_key)
         case Ticked(at=at):
-            return closing.due_until(state, at)
+            return [*opening.passing(state, at), *closing.due_until(state, at)]
         case _:
             return []
 
 
 def deadline(state: State) -> Instant | None:
-    """Return when the next CDR is due."""
-    return min((each.due for each in state.over if each.due is not None), default=None)
+    """Return when the next CDR is due, or a cost that goes up by time alone."""
+    every = (*(each.due for each in state.over), *(opening.cost_due(each) for each in state.running))
+    return min((each for each in every if each is not None), default=None)
 
 
 def evolve(state: State, event: BillEvent) -> State:

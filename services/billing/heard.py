@@ -32,5 +32,7 @@ class Heard(Struct, Generic[E], frozen=True):
     """The public key of the meter that signed."""
     display: Display | None = None
     """Of a station that shows what a session costs that begins there."""
+    heard_at: Instant | None = None
+    """When, by our clock."""
     shown_every: timedelta = timedelta(minutes=1)
     """So long a display need not be told of the running cost again, if no price changes."""

@@ -25,7 +25,6 @@ from contracts.bills import (
 )
 from contracts.event import SessionId
 from contracts.tariffs import PriceComponent, Tariff, TariffElement
-from services.billing.meter import END
 from services.billing.papers import whose
 from services.billing.recalling import over
 from services.billing.state import (
@@ -45,7 +44,7 @@ from services.billing.state import (
     Station,
     digest_of,
 )
-from services.billing.usage import Boundaries, seconds, thinned
+from services.billing.usage import Boundaries, seconds, thinned, used_by
 
 FREE = (TariffElement((PriceComponent("FLAT", Decimal(0)),)),)
 """OCPI's free tariff (OCPI 2.3.0 mod_tariffs)."""
@@ -53,7 +52,7 @@ ISSUED = ("number", "cdr", "currency", "total_excl", "total_incl", "taxes", "inp
 
 
 def boundaries(session: Bound) -> Boundaries:
-    return Boundaries(session.tariff, session.time_zone, seconds(session.started_at))
+    return Boundaries(session.tariff, session.time_zone, seconds(session.started_at), session.policy)
 
 
 def bound(state: Station, event: TariffBound) -> Station:
@@ -122,10 +121,12 @@ def used(state: Station, event: CostUpdated) -> Station:
 
 
 def _longer(session: Running, event: CostUpdated) -> Running:
-    last, usage = session.last_shown, thinned((*session.usage, *event.usage), boundaries(session))
+    last, usage = session.last_shown, session.usage
+    if event.usage:
+        usage = thinned((*usage, *event.usage), boundaries(session))
     if event.shown is not None:
         last = LastShown(event.at, event.shown.prices, event.shown.idle)
-    return replace(session, usage=usage, last_shown=last)
+    return replace(session, usage=usage, last_shown=last, cost_at=max(event.at, session.cost_at or event.at))
 
 
 def measured(state: Station, event: SessionMeasured) -> Station:
@@ -134,11 +135,19 @@ def measured(state: Station, event: SessionMeasured) -> Station:
 
 
 def _over(session: Session, event: SessionMeasured) -> Over:
-    before = tuple(each for each in session.usage if each.state != END)
-    usage = thinned((*before, *event.usage), boundaries(session))
+    session = replace(session, started_at=event.started_at or session.started_at)
+    usage = thinned(used_by(session.usage, event), boundaries(session))
     kept = {name: getattr(session, name) for name in Bound.__struct_fields__ if name != "usage"}
     billed = {name: getattr(session, name) for name in ISSUED} if isinstance(session, Over) else {}
-    return Over(**kept, **billed, usage=usage, due=event.due, energy_known=event.energy_known, flags=event.flags)
+    return Over(
+        **kept,
+        **billed,
+        usage=usage,
+        due=event.due,
+        heard_until=event.due,
+        energy_known=event.energy_known,
+        flags=event.flags,
+    )
 
 
 def recalled(state: Station, event: SessionRecalled) -> Station:
@@ -212,7 +221,9 @@ def _with(state: Station, session: Over) -> Station:
 
 
 def _bounded(state: Station) -> Station:
-    """Return the station without what is too much: of what is billed, and of what is held, the oldest."""
+    """Return the station without what is too much: of what is billed, and of what is held, the oldest. The newest is always kept, or
+    nothing could be made of what is recalled.
+    """
     over_ = state.over
     excess = {*_too_many(over_), *_too_large(over_), *_too_many_held(over_)}
     kept = tuple(each for each in over_ if each.id not in excess)
@@ -230,7 +241,8 @@ def _too_many(over_: Sequence[Over]) -> list[SessionId]:
 def _too_large(over_: Sequence[Over]) -> list[SessionId]:
     billed = _billed(over_)
     sizes = accumulate(len(msgspec.json.encode(each)) for each in billed)
-    return [each.id for each, size in zip(billed, sizes, strict=True) if size > CLOSED_BYTES]
+    large = [each.id for each, size in zip(billed, sizes, strict=True) if size > CLOSED_BYTES]
+    return [id for id in large if id != over_[-1].id]
 
 
 def _too_many_held(over_: Sequence[Over]) -> list[SessionId]:

@@ -94,9 +94,14 @@ def measured(samples: Sequence[Sample], policy: Policy, *, relative: bool = Fals
     return Measured(ordered, points, list(_graced(_spells(ordered, points, policy), policy)), tuple(flags))
 
 
+def most_of(policy: Policy) -> int:
+    """Return the power in mW above which a rise of the register is no measurement (TAR-21)."""
+    return int(policy.max_power_kw * 1_000_000 * Decimal("1.1")) if policy.max_power_kw else MOST_MW
+
+
 def _energy(samples: list[Sample], policy: Policy, *, relative: bool) -> tuple[list[Point], list[str]]:
     """Return the energy at each sample: the sum of what the register rose by; a fall is a reset of the meter (TAR-21)."""
-    most = int(policy.max_power_kw * 1_000_000 * Decimal("1.1")) if policy.max_power_kw else MOST_MW
+    most = most_of(policy)
     shown = [sample for sample in samples if sample.mwh is not None]
     if not shown:
         raise ValueError("no sample says an energy")

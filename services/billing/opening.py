@@ -1,8 +1,11 @@
 """What becomes of a session that goes on: it is bound to a tariff, and its cost follows what it uses."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from contracts.bills import BillEvent, ChargedFree, CostUpdated, TariffBound, TariffMissing, Usage
+from contracts.event import Instant
 from contracts.sessions import SessionStarted
 from services.billing import displaying
 from services.billing.heard import Heard
@@ -18,6 +21,13 @@ STATES = {
     "Finishing": "FINISHING",
 }
 """What a connector says of itself, as far as a price depends on it (TAR-22)."""
+
+
+COST_EVERY = timedelta(minutes=5)
+"""So often the cost of a session is said that goes up by time alone: a car that is full says nothing more (PAY-02), …"""
+FOR_SO_LONG = timedelta(hours=24)
+"""… for so long after the last that was heard of it."""
+OF_TIME = frozenset({"TIME", "PARKING_TIME"})
 
 
 def started(state: State, event: SessionStarted, heard: Heard[Any]) -> list[BillEvent]:
@@ -83,7 +93,45 @@ def used(session: Session | None, new: Usage, heard: Heard[Any]) -> list[BillEve
             currency=bill.currency,
             total_excl=bill.total_excl,
             total_incl=bill.total_incl,
-            energy_wh=max(each.energy_wh or 0 for each in usage),
+            energy_wh=_used(usage),
             shown=displaying.running(session, usage, bill, heard.shown_every),
         )
     ]
+
+
+def passing(state: State, at: Instant) -> list[BillEvent]:
+    """Return what sessions come to by the time that has passed."""
+    return [_so_far(each, at) for each in state.running if (due := cost_due(each)) is not None and due <= at]
+
+
+def cost_due(session: Running) -> Instant | None:
+    """Return when the cost of a session is said though nothing was heard of it: if time costs, and an account pays."""
+    if session.account is None or not _costs_time(session):
+        return None
+    heard = session.usage[-1].at
+    due = max(heard, session.cost_at or heard) + COST_EVERY
+    return due if due <= heard + FOR_SO_LONG else None
+
+
+def _costs_time(session: Running) -> bool:
+    return any(part.type in OF_TIME for each in session.tariff.elements for part in each.price_components)
+
+
+def _so_far(session: Running, at: Instant) -> CostUpdated:
+    """Return a cost of which nothing is remembered but that it was said: what comes next counts from what was heard."""
+    energy_wh = _used(session.usage)
+    bill = bill_of(session, (*session.usage, Usage(at, energy_wh)))
+    return CostUpdated(
+        at=at,
+        **about(session),
+        account=session.account,
+        usage=(),
+        currency=bill.currency,
+        total_excl=bill.total_excl,
+        total_incl=bill.total_incl,
+        energy_wh=energy_wh,
+    )
+
+
+def _used(usage: Sequence[Usage]) -> int:
+    return max(each.energy_wh or 0 for each in usage)

@@ -95,7 +95,9 @@ def _refusal(session: Any, event: SessionReRated) -> Any:
 
 
 def found(state: Station, event: PastBillFound) -> list[BillEvent]:
-    """Return what late knowledge of a forgotten session causes, now that what was billed is known."""
+    """Return what late knowledge of a forgotten session causes, now that what was billed is known. It may be told again when more has
+    been heard since.
+    """
     known = state.session(event.session)
     if known is None and _counts_no_more(state, event.session, event.billed):
         return []
@@ -104,13 +106,14 @@ def found(state: Station, event: PastBillFound) -> list[BillEvent]:
     late = event.late
     if not late.usage:
         return [*recalled, *taken_back(session, late.at)]
-    if late.usage[0] in session.usage:
+    due = max(late.due, event.at)
+    if late.usage[0] in session.usage or (isinstance(session, Over) and due < (session.heard_until or due)):
         return []
     measured = SessionMeasured(
         at=late.at,
         **whose(event),
         usage=late.usage,
-        due=max(late.due, event.at),
+        due=due,
         energy_known=late.energy_known,
         flags=late.flags,
     )

@@ -16,7 +16,7 @@ OPEN = 32
 CLOSED = 24
 """Sessions that are billed and may yet be corrected without being recalled, …"""
 CLOSED_BYTES = 48 * 1024
-"""… as long as they take no more than this."""
+"""… as long as they take no more than this; the newest may."""
 UNBILLED = 24
 """Sessions that wait for their CDR: of more than that the oldest is billed at once."""
 HELD = 24
@@ -61,12 +61,16 @@ class Running(Bound, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """It goes on."""
 
     last_shown: LastShown | None = None
+    cost_at: Instant | None = None
+    """Until when its cost was said last."""
 
 
 class Over(Bound, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """It is over. `due`: when its CDR is; None once it has been issued, or is held."""
 
     due: Instant | None = None
+    heard_until: Instant | None = None
+    """When that was due which was heard of it last: what was due before is older, and counts no more."""
     energy_known: bool = True
     flags: tuple[str, ...] = ()
     held: tuple[str, ...] = ()

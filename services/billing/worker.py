@@ -43,7 +43,7 @@ def build(settings: Settings) -> Stream:
 
     def regard(message: Message[Any], copies: Copies) -> Heard[Any]:
         event = message.event
-        heard = Heard(event, message.recorded_at + hold, shown_every=every)
+        heard = Heard(event, message.recorded_at + hold, heard_at=message.recorded_at, shown_every=every)
         match event:
             case SignedValueTaken():
                 return replace(heard, meter_key=meter_key_of(event, copies))

@@ -18,11 +18,12 @@ from contracts.bills import (
     ChargedFree,
     CostUpdated,
     Priced,
+    TariffBound,
     TariffMissing,
     TaxShare,
 )
 from contracts.event import AccountId, Message
-from contracts.postings import CdrPosted, CostPosted, CreditPosted, NothingDue, OfBill, Source
+from contracts.postings import AD_HOC, CdrPosted, CostPosted, CreditPosted, NothingDue, OfBill, Source
 from contracts.sessions import OfSession
 
 NO_CURRENCY = "XXX"
@@ -51,6 +52,8 @@ initial: State = Nothing()
 def decide(_: State, heard: Heard) -> Sequence[OfBill]:
     """Return what is posted to the account of a bill, if it has one."""
     match heard.message.event:
+        case TariffBound(account=str(account), job=None) as bound if account.startswith(AD_HOC):
+            return [of(CostPosted, heard, account, bound.tariff.currency, amount=Decimal(0))]
         case CostUpdated(account=str(account)) as cost:
             return cost_posted(heard, account, cost)
         case CdrIssued(account=str(account)) as cdr:

@@ -5,6 +5,7 @@ under the same key. What has been done can be found by the payment's id, which t
 """
 
 from collections.abc import Awaitable, Callable
+from decimal import ROUND_DOWN
 from typing import Any, Literal
 
 import stripe
@@ -160,7 +161,10 @@ class Stripe:
     async def _capture(self, asked: ProviderAsked, intent: str) -> Answer:
         captured = await self._intents.capture_async(
             intent,
-            {"amount_to_capture": minor(asked.amount, asked.currency), "metadata": _metadata(asked)},
+            {
+                "amount_to_capture": minor(asked.amount, asked.currency, ROUND_DOWN),  # never more than is owed
+                "metadata": _metadata(asked),
+            },
             _once(asked),
         )
         return _answer(asked, captured)

@@ -10,7 +10,16 @@ from chassis.loop import Loop
 from chassis.service import Last, Service
 from chassis.settings import Settings
 from chassis.stream import Stream
-from contracts.bills import BillDiscarded, CdrCredited, CdrIssued, CdrWaived, ChargedFree, CostUpdated, TariffMissing
+from contracts.bills import (
+    BillDiscarded,
+    CdrCredited,
+    CdrIssued,
+    CdrWaived,
+    ChargedFree,
+    CostUpdated,
+    TariffBound,
+    TariffMissing,
+)
 from contracts.event import Message
 from contracts.topics import BILLS, CHARGING, POSTINGS
 from services.payments import domain, enforcer, teller
@@ -31,7 +40,16 @@ def router(settings: Settings) -> Stream:
         outputs=(POSTINGS,),
         rekeyed=True,
         regard=regard,
-        hears=(CostUpdated, CdrIssued, CdrCredited, ChargedFree, TariffMissing, BillDiscarded, CdrWaived),
+        hears=(
+            TariffBound,
+            CostUpdated,
+            CdrIssued,
+            CdrCredited,
+            ChargedFree,
+            TariffMissing,
+            BillDiscarded,
+            CdrWaived,
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from contracts.event import SessionId
 from contracts.ratings import Choice
 from contracts.tariffs import Tariff
 from services.billing.meter import END
+from services.billing.usage import used_by
 
 HEARD = (TariffBound, CostUpdated, SessionMeasured, CdrIssued, CdrCredited, CdrConfirmed, BillDiscarded)
 """What means something here."""
@@ -90,8 +91,9 @@ class Past:
         match event:
             case CostUpdated(usage=usage):
                 session.usage += usage
-            case SessionMeasured(usage=usage):
-                session.usage = [*(each for each in session.usage if each.state != END), *usage]
+            case SessionMeasured():
+                session.usage = list(used_by(session.usage, event))
+                session.bound = replace(session.bound, at=event.started_at or session.bound.at)
             case BillDiscarded():
                 del self._open[event.session]
             case CdrCredited():

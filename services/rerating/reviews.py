@@ -26,5 +26,5 @@ def review(asked: ReRatingAsked, billed: Billed, prices: Prices) -> SessionReRat
         reason=asked.reason,
         requested_by=asked.requested_by,
         billed=billed_by(bound, billed.usage, billed.issued, billed.input_hash),
-        usage=thinned(billed.usage, Boundaries(pinned.tariff, bound.time_zone, seconds(bound.at))),
+        usage=thinned(billed.usage, Boundaries(pinned.tariff, bound.time_zone, seconds(bound.at), pinned.policy)),
     )

@@ -153,6 +153,8 @@ def _entered(event: Entry) -> Iterator[Operation]:
             yield put(tables.posting_outcomes, outcome | {"entry": event.entry})
         case SessionCharged():
             yield from _of_hold(event, event.session)
+        case MoneyTaken(reference=reference) if reference:
+            yield Put(tables.payments, (event.tenant, event.payment), {"reference": reference}, unless="missing")
         case SubscriptionCharged():
             yield put(tables.subscription_months, _month(event))
         case AllowanceConsumed() | AllowanceReturned() if event.left_wh is not None:

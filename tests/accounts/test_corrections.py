@@ -7,10 +7,12 @@ from msgspec.structs import replace
 
 from contracts.bills import BillEvent, CdrCredited
 from contracts.event import Event, Message
-from contracts.ledger import InvoiceDrafted, SessionCharged, SessionCredited
+from contracts.ledger import InvoiceDrafted, PaymentAuthorised, ProviderAsked, SessionCharged, SessionCredited
 from contracts.topics import POSTINGS
+from services.accounts import domain
+from services.accounts.settling import STOP_BEFORE
 from services.payments import domain as router
-from tests.accounts.says import Ledger, postpaid
+from tests.accounts.says import AD_HOC, Ledger, ad_hoc, at, postpaid
 from tests.billing.history import AC, after
 from tests.billing.says import ACME, ANNA, NOON, corrected, ended, started, ticked
 
@@ -28,6 +30,17 @@ def posted(bills: Sequence[BillEvent]) -> list[Event]:
         for event in router.decide(router.initial, router.Heard(Message(bill, "id", NOON, offset), 0))
     ]
     return [POSTINGS.decode(msgspec.json.encode(event)) for event in said]
+
+
+def test_a_session_that_says_nothing_before_its_end_keeps_its_hold() -> None:
+    """Its station sends no meter values, and no status: that it has begun is all that is known for hours."""
+    begun = replace(started(AC), account=AD_HOC)
+    one = ad_hoc().held("50")
+    before = posted(after(begun)[1])
+    hear(one, [replace(each, at=at(5)) for each in before])
+    assert domain.deadline(one.state) == one.last(PaymentAuthorised).capture_before - STOP_BEFORE
+    hear(one, posted(after(begun, ended(240, 10_000), ticked(245))[1])[len(before) :])
+    assert one.last(ProviderAsked).kind == "capture"
 
 
 def account() -> Ledger:

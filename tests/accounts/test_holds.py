@@ -13,6 +13,7 @@ from contracts.ledger import (
     MoneyReturned,
     PaymentAuthorised,
     PaymentSettled,
+    PostingRefused,
     ProviderAsked,
     ProviderRefused,
     SessionCharged,
@@ -158,7 +159,10 @@ def test_what_is_much_more_than_the_hold_is_owed() -> None:
 def test_a_capture_that_fails_leaves_the_whole_owed() -> None:
     one = ad_hoc().held("50")
     one.hear(one.cdr("20"))
-    assert one.names(one.answer("failed", minutes=61)) == ["ProviderRefused", "PaymentSettled", "DebtFound"]
+    assert one.names(one.answer("failed", minutes=61)) == ["ProviderRefused", "PaymentSettled", "ProviderAsked"]
+    assert (one.last(ProviderAsked).kind, one.last(ProviderAsked).amount) == ("release", eur(50))
+    assert one.names(one.answer("done", "0", 62)) == ["PaymentSettled", "DebtFound"]
+    assert (one.last(PaymentSettled).state, one.last(PaymentSettled).reason) == ("failed", "not_captured")
     assert one.state.owed == 20
 
 
@@ -227,6 +231,83 @@ def test_a_credit_before_the_capture_leaves_nothing_to_take() -> None:
     assert one.last(ProviderAsked).kind == "release"
 
 
+def test_a_capture_that_was_too_little_is_waived_and_its_hold_let_go() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("0.30"))
+    one.hear(one.answer("failed", minutes=61, reason="amount_too_small"))
+    assert one.last(ProviderAsked).kind == "release"
+    assert one.names(one.answer("done", "0", 62)) == ["PaymentSettled", "WrittenOff"]
+    assert domain.deadline(one.state) is None
+
+
+def test_a_capture_that_is_heard_of_after_it_was_refused_stays_one() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("20"))
+    capture = one.last(ProviderAsked)
+    one.hear(one.answer("failed", minutes=61))
+    release = one.last(ProviderAsked)
+    one.hear(one.answer("done", "20", 62, to=capture))
+    one.hear(one.answer("failed", minutes=63, to=release, reason="already_captured"))
+    assert (one.last(PaymentSettled).state, one.last(PaymentSettled).taken) == ("captured", eur(20))
+    assert one.state.balance == 0
+
+
+def refunded_20() -> Ledger:
+    """Return an account whose session was credited whole, and whose refund the provider has taken on."""
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("20"))
+    one.hear(one.answer("done", "20", 61))
+    one.hear(one.credit("20", 70))
+    one.tick()
+    one.hear(one.answer("done", "20", 81))
+    return one
+
+
+def test_a_refund_that_fails_after_all_is_money_that_has_come_back() -> None:
+    one = refunded_20()
+    failed = one.answer("failed", "20", 90, reason="lost_or_stolen_card")
+    assert one.names(failed) == ["MoneyReturned", "ProviderRefused", "PaymentSettled"]
+    assert (one.state.balance, one.places["provider"]) == (eur(20), eur(-20))
+    settled = one.last(PaymentSettled)
+    assert (settled.state, settled.taken, settled.returned) == ("captured", eur(20), eur(0))
+    assert domain.deadline(one.state) is None, "a person looks at it"
+
+
+def test_a_refund_that_has_failed_after_all_stays_so_whatever_is_said_again() -> None:
+    one = refunded_20()
+    one.hear(one.answer("failed", "20", 90))
+    assert one.names(one.answer("done", "20", 81)) == []
+    assert one.names(one.answer("failed", "20", 90)) == []
+    assert one.state.balance == 20
+
+
+def test_an_attempt_too_many_at_a_refund_fails_and_changes_nothing() -> None:
+    assert (one := refunded_20()).names(one.answer("failed", None, 90)) == []
+
+
+def test_what_was_waived_is_not_given_back_when_it_is_owed_no_more() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("10"))
+    one.hear(one.answer("done", "10", 61))
+    one.hear(one.credit("10", 70))
+    assert one.names(one.cdr("10.50", 70, cdr="second")) == ["SessionCharged", "WrittenOff"]
+    one.hear(one.credit("10.50", 80, credits="second"))
+    assert one.names(one.cdr("9.50", 80, cdr="third")) == ["SessionCharged", "WrittenOff", "ProviderAsked"]
+    assert (one.last(WrittenOff).reason, one.places["losses"]) == ("owed_no_more", eur(0))
+    assert (one.last(ProviderAsked).kind, one.last(ProviderAsked).amount) == ("refund", eur("0.50"))
+
+
+def test_what_was_dunned_for_in_vain_is_no_credit_of_a_bill_that_is_taken_back() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("80"))
+    one.hear(one.answer("done", "50", 61))
+    assert one.until(WrittenOff).reason == "dunned_in_vain"
+    days = 60 * 24 * 40
+    one.hear(one.credit("80", days))
+    assert one.names(one.cdr("60", days, cdr="second")) == ["SessionCharged", "WrittenOff"]
+    assert (one.state.balance, one.places["losses"], one.last(ProviderAsked).kind) == (eur(0), eur(-10), "capture")
+
+
 # ---- while it charges ---------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +328,16 @@ def test_a_session_is_stopped_once_when_no_more_can_be_held() -> None:
     assert one.names(one.answer("declined", minutes=8)) == ["ProviderRefused", "FundsExhausted"]
     assert (one.last(FundsExhausted).amount, one.last(FundsExhausted).available) == (eur(45), eur(50))
     assert one.names(one.cost("46", 9)) == ["ChargingRunning"]
+
+
+def test_a_session_that_goes_on_though_it_was_to_stop_is_told_again() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cost("45"))
+    one.hear(one.answer("declined", minutes=8))
+    assert one.names(one.cost("60", 17)) == ["ChargingRunning"]
+    assert one.names(one.cost("61", 18)) == ["ChargingRunning", "FundsExhausted"]
+    assert one.names(one.cost("62", 19)) == ["ChargingRunning"]
+    assert one.names(one.cost("61", 40)) == ["ChargingRunning"], "it has stopped, and says so late"
 
 
 @pytest.mark.parametrize("how", ["unreachable", "late"])
@@ -379,6 +470,38 @@ def test_a_dispute_that_takes_nothing_yet_is_nothing_yet() -> None:
     one.hear(one.cdr("20"))
     one.hear(one.answer("done", "20", 61))
     assert one.names(one.answer("failed", kind="disputed", operation="", minutes=90)) == []
+
+
+def test_a_dispute_of_a_part_counts_once() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("20"))
+    one.hear(one.answer("done", "20", 61))
+    disputed = one.answer("done", "5", 90, kind="disputed", operation="dp_1")
+    one.hear(disputed)
+    assert one.names(disputed) == []
+    assert one.state.owed == 5
+    assert "MoneyReturned" in one.names(one.answer("done", "5", 91, kind="disputed", operation="dp_2"))
+
+
+def test_a_dispute_of_a_payment_that_is_forgotten_is_for_a_person_to_enter() -> None:
+    one = ad_hoc().held("50")
+    disputed = one.answer("done", "5", 90, kind="disputed", operation="dp_1", payment=PaymentId("of long ago"))
+    assert one.names(disputed) == ["PostingRefused"]
+    assert one.last(PostingRefused).reason == "payment_forgotten"
+    assert one.names(disputed) == []
+    assert one.names(replace(disputed, operation="o-1", kind="capture")) == []
+
+
+def test_a_dispute_that_was_won_gives_back_what_it_took() -> None:
+    one = ad_hoc().held("50")
+    one.hear(one.cdr("20"))
+    one.hear(one.answer("done", "20", 61))
+    dispute: dict[str, Any] = {"kind": "disputed", "operation": "dp_1"}
+    lost, won = one.answer("done", "20", 90, **dispute), one.answer("failed", "20", 99, **dispute)
+    one.hear(lost)
+    assert one.names(won) == ["MoneyReturned", "ProviderRefused", "PaymentSettled"]
+    assert (one.state.balance, one.state.debt, one.last(PaymentSettled).state) == (eur(0), None, "captured")
+    assert one.names(won) == one.names(lost) == []
 
 
 # ---- when nobody answers ------------------------------------------------------------------------------------------------

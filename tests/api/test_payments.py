@@ -100,7 +100,8 @@ async def test_requests_without_a_key_are_payments_of_their_own_with_tokens_of_t
     [
         (None, "30.00"),
         ({"before_taxes": "50", "after_taxes": "60.5"}, "60.50"),
-        ({"before_taxes": "50"}, "50.00"),
+        ({"before_taxes": "50"}, "60.50"),
+        ({"before_taxes": "49.99"}, "60.49"),
     ],
 )
 async def test_where_nobody_says_how_much_the_tariff_does_or_the_deployment(
@@ -177,3 +178,16 @@ async def test_a_dispute_is_posted_to_the_account_whose_payment_the_provider_cal
     assert (posting.kind, posting.payment, str(posting.amount)) == ("disputed", payment["id"], "12.34")
     stranger = {**dispute, "payment_intent": "pi_of_another_system"}
     assert (await say(paying, event("charge.dispute.created", stranger))).json() == {"written": False}
+    for type in ("charge.dispute.created", "charge.dispute.funds_withdrawn"):
+        question = {**dispute, "status": "warning_needs_response"}
+        assert (await say(paying, event(type, question))).json() == {"written": False}, "nothing is gone yet"
+
+
+async def test_a_dispute_goes_by_its_name_and_may_be_won(paying: Api, admin: AsyncClient, network: Network) -> None:
+    await place(admin)
+    await begun(admin)
+    dispute = {"id": "dp_1", "amount": 1234, "currency": "eur", "payment_intent": "cs_1", "reason": "fraudulent"}
+    for type in ("created", "funds_withdrawn", "funds_reinstated"):
+        await say(paying, event(f"charge.dispute.{type}", dispute))
+    said = [(each.operation, each.outcome, str(each.amount)) for each in of(network, ProviderAnswered)]
+    assert said == [("dp_1", "done", "12.34"), ("dp_1", "done", "12.34"), ("dp_1", "failed", "12.34")]

@@ -19,6 +19,7 @@ from contracts.ledger import (
     Movement,
     SessionCharged,
     SubscriptionCharged,
+    WrittenOff,
 )
 from contracts.postings import Source
 from contracts.sessions import Account, EnergyDelivered, SessionEnded
@@ -90,6 +91,21 @@ class Day:
         gave = MoneyReturned(**about, movement=Movement("customer", "provider", less), balance=more, **payment)
         await self._keeps(LEDGER, [took, replace(gave, entry=3)])
 
+    async def came_back(self, account: str, *, refund: str, waived: str) -> None:
+        """Enter that a refund failed, that something was waived, and that more of it was owed no more."""
+        about, part = self._entry(account), Decimal(waived)
+        back, lost, half = (
+            Movement("provider", "customer", Decimal(refund)),
+            Movement("losses", "customer", part),
+            Movement("customer", "losses", part * 3 / 2),
+        )
+        nothing = Decimal(0)
+        failed = MoneyReturned(**about, movement=back, balance=nothing, payment=PaymentId("p-1"))
+        off = WrittenOff(**about, movement=lost, balance=nothing, reason="too_small")
+        on = WrittenOff(**about, movement=half, balance=nothing, reason="owed_no_more")
+        numbered = [replace(each, entry=number) for number, each in enumerate((failed, off, on), 4)]
+        await self._keeps(LEDGER, numbered)
+
     def _entry(self, account: str) -> dict[str, Any]:
         return {"at": at(70), "tenant": DEFAULT, "account": AccountId(account), "entry": 1, "currency": "EUR"}
 
@@ -147,6 +163,16 @@ async def test_a_day_on_which_everything_matches_has_no_differences(reader: Asyn
     assert answer["meters"] == [{"site": "oslo", "delivered_wh": 30_000, "quarantined_wh": 0, "unattributed_wh": 0}]
     assert (await report(reader, day="2026-11-22"))["sites"] == []
     assert (await report(reader, site="bergen"))["sites"] == []
+
+
+async def test_what_came_back_of_a_refund_and_what_was_waived_no_more_are_counted_the_other_way(
+    reader: AsyncClient, day: Day
+) -> None:
+    await day.charged(await day.session("s-1", account="adhoc-1"))
+    await day.paid("adhoc-1", "5.50", "1.25")
+    await day.came_back("adhoc-1", refund="1.25", waived="0.50")
+    answer = await report(reader)
+    assert items(answer) == [("s-1", "payment_differs", "0.25", "EUR")]
 
 
 async def test_an_injected_discrepancy_is_found_with_its_amount_and_its_session(reader: AsyncClient, day: Day) -> None:

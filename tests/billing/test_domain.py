@@ -5,9 +5,11 @@ from functools import reduce
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.bills import (
     BillDiscarded,
+    BillEvent,
     CdrConfirmed,
     CdrCredited,
     CdrHeld,
@@ -19,9 +21,10 @@ from contracts.bills import (
     TariffMissing,
     TaxShare,
 )
+from contracts.event import AccountId, Ticked
 from services.billing import domain
 from services.billing.heard import Assigned, Heard
-from services.billing.state import CLOSED
+from services.billing.state import CLOSED, Station
 from tests.billing.history import AC, after, kinds, last
 from tests.billing.says import (
     ABOUT,
@@ -32,6 +35,7 @@ from tests.billing.says import (
     discarded,
     element,
     ended,
+    heard,
     presumed,
     started,
     status,
@@ -136,6 +140,46 @@ def test_idle_time_is_known_by_the_connectors_status() -> None:
     assert last(events, CdrIssued).priced.total_excl == Decimal("6.00")  # 10 kWh, and 20 minutes
 
 
+PARKED = (
+    started(Assigned("site/oslo", version(element("0.40"), element("6", "PARKING_TIME")))),
+    status(0, "Charging"),
+    delivered(30, 10_000),
+    status(30, "SuspendedEV"),
+)
+
+
+def until(minutes: float, *said: Heard[Any]) -> tuple[Station, list[BillEvent]]:
+    """Return what is remembered and said when all that was due by then has been."""
+    state, events = after(*said)
+    while (due := domain.deadline(state)) is not None and due <= at(minutes):
+        caused = domain.decide(state, heard(Ticked(at=due)))
+        state, events = reduce(domain.evolve, caused, state), [*events, *caused]
+    return state, events
+
+
+def test_a_cost_goes_up_by_the_time_alone_that_a_full_car_stands_there() -> None:
+    """Its register stays as it is, so nothing is heard of it; a hold or a balance is used up all the same (PAY-02)."""
+    before = after(*PARKED)[0]
+    state, events = until(90, *PARKED)
+    costs = [(event.at, event.total_excl) for event in events if isinstance(event, CostUpdated)]
+    assert costs[-12:] == [(at(35 + 5 * n), Decimal("4.50") + n * Decimal("0.5")) for n in range(12)]
+    assert state.running[0].usage == before.running[0].usage
+    ticks = [ticked(35 + 5 * n) for n in range(12)]
+    told, silent = (after(*PARKED, *more, ended(95, 10_000), ticked(105))[1][-1] for more in (ticks, ()))
+    assert told == silent
+
+
+def test_a_cost_that_goes_up_by_time_is_said_for_a_day() -> None:
+    state, events = until(10_000, *PARKED)
+    assert last(events, CostUpdated).at == at(30 + 24 * 60)
+    assert domain.deadline(state) is None
+
+
+@pytest.mark.parametrize("begun", [started(AC), replace(PARKED[0], account=None)])
+def test_where_time_costs_nothing_or_nobodys_account_pays_nothing_is_due(begun: Heard[Any]) -> None:
+    assert domain.deadline(after(begun, *PARKED[1:])[0]) is None
+
+
 def test_a_cdr_is_due_a_little_after_the_end_and_issued_once() -> None:
     state, events = after(started(AC), ended(60, 10_000))
     assert last(events, SessionMeasured).due == at(65)
@@ -150,6 +194,45 @@ def test_a_cdr_is_due_a_little_after_the_end_and_issued_once() -> None:
         ("ENERGY", "10000.000", Decimal("4.00"))
     ]
     assert domain.deadline(state) is None
+
+
+@pytest.mark.parametrize(
+    ("account", "meter_wh", "minutes"),
+    [("adhoc-p1", 11_000, 60.5), ("adhoc-p1", None, 65.5), ("anna", 11_000, 65.5)],
+)
+def test_who_paid_for_it_alone_is_billed_at_once_if_the_meters_last_word_is_there(
+    account: str, meter_wh: int | None, minutes: float
+) -> None:
+    """CDR-06."""
+    begun = replace(started(AC), account=AccountId(account))
+    end = replace(ended(60, 10_000, meter_wh=meter_wh), due=at(65.5), heard_at=at(60.5))
+    state, _ = after(begun, end)
+    assert domain.deadline(state) == at(minutes)
+    assert [type(each) for each in domain.decide(state, ticked(minutes))] == [CdrIssued]
+
+
+OFFLINE = (
+    started(Assigned("site/oslo", version(element("0.40"), element("3", "TIME"))), minutes=200),
+    delivered(200.1, 4_000),
+    ended(200.2, 10_000, started_at=at(80.2)),
+)
+"""A station whose clock cannot be right tells all of it when it is back: its end says by how much the start was earlier."""
+
+
+def test_a_session_that_began_earlier_than_was_known_is_billed_for_all_of_its_time() -> None:
+    state, events = after(*OFFLINE, ticked(206))
+    cdr = last(events, CdrIssued)
+    assert (cdr.started_at, cdr.ended_at, cdr.priced.seconds) == (at(80.2), at(200.2), 7200)
+    assert cdr.priced.total_excl == Decimal("10.00")
+    assert [(each.at, each.energy_wh) for each in state.over[0].usage] == [(at(80.2), 0), (at(200.2), 10_000)]
+    assert after(*OFFLINE, ticked(206), OFFLINE[-1])[1] == events
+
+
+def test_that_a_billed_session_began_earlier_corrects_it() -> None:
+    first = replace(OFFLINE[-1], event=replace(OFFLINE[-1].event, started_at=None))
+    again = corrected(200.2, 10_000, recorded=300, started_at=at(80.2))
+    _, events = after(*OFFLINE[:-1], first, ticked(206), again, ticked(306))
+    assert last(events, CdrIssued).priced.total_excl == Decimal("10.00")
 
 
 def test_an_end_that_is_heard_again_changes_nothing() -> None:

@@ -1,6 +1,7 @@
 """Sessions that are priced anew, and those that billing had forgotten."""
 
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from contracts.bills import (
     BillEvent,
     CdrConfirmed,
     CdrCredited,
+    CdrHeld,
     CdrIssued,
     CostUpdated,
     LateUsageHeard,
@@ -23,17 +25,18 @@ from contracts.bills import (
 )
 from contracts.event import SessionId
 from contracts.reviews import PastBillFound
-from contracts.tariffs import Tariff
+from contracts.tariffs import Policy, Tariff
 from services.billing import domain
-from services.billing.heard import Assigned, Heard
-from services.billing.recalling import KEPT, billed_by, over
-from services.billing.state import CLOSED, State
+from services.billing.heard import Heard
+from services.billing.recalling import KEPT, as_billed, billed_by, over
+from services.billing.state import CLOSED, CLOSED_BYTES, State
 from tests.billing.history import AC, after, kinds, last
 from tests.billing.says import (
     ABOUT,
     SESSION,
     at,
     corrected,
+    delivered,
     discarded,
     element,
     ended,
@@ -180,6 +183,12 @@ def test_late_values_are_counted_once() -> None:
     assert SessionRecalled not in kinds(events[len(once[1]) :])
 
 
+def test_what_is_found_again_takes_nothing_back_that_was_heard_since() -> None:
+    once, newer = found(LATER), corrected(60, 14_000, recorded=LATER + 1)
+    _, events = after(*FORGOTTEN, once, newer, once, ticked(LATER + 10))
+    assert last(events, CdrIssued).priced.energy_wh == 14_000
+
+
 def test_what_is_found_of_a_session_that_is_remembered_counts_too() -> None:
     _, events = after(*BILLED, found(100), ticked(105))
     assert SessionRecalled not in kinds(events)
@@ -205,7 +214,7 @@ def test_what_never_had_a_price_asks_for_nothing() -> None:
 def test_what_is_recalled_is_as_it_was() -> None:
     state, _ = after(*BILLED)
     [session] = state.over
-    assert over(started().event, billed()) == session
+    assert over(started().event, billed()) == replace(session, heard_until=None)
     assert set(Billed.__struct_fields__) == set(KEPT)
 
 
@@ -222,21 +231,48 @@ def test_a_burst_of_sessions_is_billed_whole() -> None:
 
 
 def test_a_state_stays_small() -> None:
-    """Power counts, so every energy is noted: the sessions are large, and as many are remembered as there is room for."""
-    power = AC._replace(version=version(element("0.40", max_power="22"), element("0.60")))
+    """Power counts, so every change of it is noted: the sessions are large, and as many are remembered as there is room for."""
     state: State = domain.initial
     for n in range(60):
-        for event in _steady(power, SessionId(f"p{n}"), 100 * n):
+        for event in _uneven(SessionId(f"p{n}"), 100 * n):
             state = domain.evolve(state, event)
     assert len(msgspec.json.encode(state)) < 128 * 1024
     assert 2 < len(state.over) < CLOSED
 
 
-def _steady(assigned: Assigned, session: SessionId, start: int) -> list[BillEvent]:
-    """Return a session with an energy a minute."""
-    end = replace(ended(start + 80, 8000).event, session=session)
-    _, events = after(started(assigned, session=session, minutes=start), heard(end), ticked(start + 86))
-    usage = tuple(used(start + n, 100 * n + n % 2) for n in range(1, 80))
+def test_the_newest_is_remembered_however_large_it_is() -> None:
+    """Or what is recalled of it would be forgotten at once, and what is to be corrected would be no more."""
+    events = _uneven(SESSION, 0, minutes=1500)
+    state = reduce(domain.evolve, events, domain.initial)
+    assert len(msgspec.json.encode(state)) > CLOSED_BYTES
+    state = reduce(domain.evolve, domain.decide(state, corrected(1500, 160_000, recorded=1600)), state)
+    assert kinds(domain.decide(state, ticked(1605))) == [CdrCredited, CdrIssued]
+
+
+def test_a_large_session_that_was_forgotten_is_re_rated_and_goes_on_nowhere() -> None:
+    state = reduce(domain.evolve, _uneven(SESSION, 0, minutes=1500), domain.initial)
+    large = as_billed(state.over[0])
+    by = version(element("0.70"), number=2)
+    again = rerated(LATER, by, large.input_hash, billed=large)
+    caused = domain.decide(State(forgotten=1), again)
+    assert kinds(caused) == [SessionRecalled, TariffBound, CdrCredited, CdrIssued]
+    after_it = reduce(domain.evolve, caused, State(forgotten=1))
+    assert (after_it.running, [each.cdr for each in after_it.over]) == ((), [caused[-1].cdr])  # type: ignore[union-attr]
+
+
+def test_a_rise_that_is_no_measurement_is_held_though_others_lie_beside_it() -> None:
+    policed = AC._replace(version=version(element("0.40"), policy=Policy(max_power_kw=Decimal(22))))
+    said = [delivered(n, n * 160 + (5000 if n >= 30 else 0)) for n in range(1, 60)]
+    _, events = after(started(policed), *said, ended(60, 15_000), ticked(66))
+    assert last(events, CdrHeld).why == ("implausible_energy",)
+
+
+def _uneven(session: SessionId, start: int, minutes: int = 80) -> list[BillEvent]:
+    """Return a session with an energy a minute, by a tariff whose price its power changes each time."""
+    power = AC._replace(version=version(element("0.40", max_power="6"), element("0.60")))
+    end = replace(ended(start + minutes, minutes * 100).event, session=session)
+    _, events = after(started(power, session=session, minutes=start), heard(end), ticked(start + minutes + 6))
+    usage = tuple(used(start + n, 100 * n + n % 2 * 50) for n in range(1, minutes))
     cost = CostUpdated(
         **ABOUT | {"session": session},
         at=at(start),

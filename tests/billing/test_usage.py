@@ -1,5 +1,6 @@
 """What is remembered of a session's usage gives the same bill as all of it."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.billing.given import element, energy, tariff
 from tests.billing.says import at
 from tests.billing.test_properties import tariffs
 
+LIMITED = Policy(max_power_kw=Decimal(50))
 STATES = st.sampled_from([None, None, None, "CHARGING", "SUSPENDED_EV", "SUSPENDED_EVSE"])
 
 
@@ -31,20 +33,20 @@ def usages(draw: st.DrawFn) -> tuple[Usage, ...]:
 
 @given(tariffs(), usages())
 def test_thinning_changes_no_bill(tariff: Tariff, usage: tuple[Usage, ...]) -> None:
-    boundaries = Boundaries(tariff, "Europe/Oslo", seconds(usage[0].at))
+    boundaries = Boundaries(tariff, "Europe/Oslo", seconds(usage[0].at), LIMITED)
     kept = thinned(usage, boundaries)
-    whole = price(tariff, session_of(usage, "Europe/Oslo", Policy()))
-    less = price(tariff, session_of(kept, "Europe/Oslo", Policy()))
-    assert (less.net, less.gross, less.lines) == (whole.net, whole.gross, whole.lines)
+    whole = price(tariff, session_of(usage, "Europe/Oslo", LIMITED))
+    less = price(tariff, session_of(kept, "Europe/Oslo", LIMITED))
+    assert (less.net, less.gross, less.lines, less.flags) == (whole.net, whole.gross, whole.lines, whole.flags)
     assert set(kept) <= set(usage)
 
 
 @given(tariffs(), usages(), st.integers(1, 20))
 def test_thinning_as_it_comes_is_thinning_at_the_end(tariff: Tariff, usage: tuple[Usage, ...], part: int) -> None:
-    boundaries = Boundaries(tariff, "Europe/Oslo", seconds(usage[0].at))
+    boundaries = Boundaries(tariff, "Europe/Oslo", seconds(usage[0].at), LIMITED)
     early = thinned((*thinned(usage[:part], boundaries), *usage[part:]), boundaries)
-    whole = price(tariff, session_of(usage, "Europe/Oslo", Policy()))
-    less = price(tariff, session_of(early, "Europe/Oslo", Policy()))
+    whole = price(tariff, session_of(usage, "Europe/Oslo", LIMITED))
+    less = price(tariff, session_of(early, "Europe/Oslo", LIMITED))
     assert (less.net, less.gross) == (whole.net, whole.gross)
 
 
@@ -54,7 +56,7 @@ def test_thinning_as_it_comes_is_thinning_at_the_end(tariff: Tariff, usage: tupl
 def boundaries(**restrictions: Any) -> Boundaries:
     """Return those of a tariff with one element that counts so, in a session that began at noon UTC, 13 h in Oslo."""
     (made,) = tariffs_of(tariff(element(energy("4"), **restrictions)))
-    return Boundaries(made, "Europe/Oslo", seconds(at(0)))
+    return Boundaries(made, "Europe/Oslo", seconds(at(0)), Policy())
 
 
 def steady(minutes: float) -> Usage:
@@ -84,9 +86,23 @@ def test_on_a_straight_line_only_what_lies_beside_a_change_of_price_is_kept(
     assert set(kept) == {0, 60} | {minute + n for minute in beside for n in (-1, 0, 1)}
 
 
-@pytest.mark.parametrize("restrictions", [{"min_power": "3"}, {"max_current": "10"}])
-def test_where_the_price_follows_the_power_all_is_kept(restrictions: dict[str, Any]) -> None:
-    assert thinned(LINE, boundaries(**restrictions)) == LINE
+@pytest.mark.parametrize("restrictions", [{"min_power": "3"}, {"max_power": "7"}, {"max_current": "10"}])
+def test_a_power_that_crosses_no_limit_is_kept_by_its_ends(restrictions: dict[str, Any]) -> None:
+    assert thinned(LINE, boundaries(**restrictions)) == (LINE[0], LINE[-1])
+
+
+@pytest.mark.parametrize(("limit", "kept"), [("5.9", [0, 10, 12, 60]), ("6", [0, 10, 12, 60]), ("6.1", [0, 60])])
+def test_where_the_power_crosses_a_limit_both_sides_are_kept(limit: str, kept: list[int]) -> None:
+    """For two minutes it is 3 kW, beside 6 kW before and after."""
+    slower = [Usage(each.at, each.energy_wh - min(50 * max(n - 10, 0), 100)) for n, each in enumerate(LINE)]  # type: ignore[operator]  # known
+    assert [(each.at - at(0)).total_seconds() / 60 for each in thinned(slower, boundaries(min_power=limit))] == kept
+
+
+def test_a_rise_that_is_no_measurement_is_kept_so_that_somebody_looks() -> None:
+    jump = [Usage(each.at, (each.energy_wh or 0) + 5000 * (n >= 30)) for n, each in enumerate(LINE)]
+    (made,) = tariffs_of(tariff(element(energy("4"))))
+    limits = Boundaries(made, "Europe/Oslo", seconds(at(0)), Policy(max_power_kw=Decimal(22)))
+    assert thinned(jump, limits) == (jump[0], jump[29], jump[30], jump[60])
 
 
 def test_what_is_priced_has_its_energies_in_thousandths_of_a_watt_hour() -> None:

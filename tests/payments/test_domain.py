@@ -16,11 +16,13 @@ from contracts.bills import (
     CostUpdated,
     Priced,
     Review,
+    TariffBound,
     TariffMissing,
     TaxShare,
 )
-from contracts.event import Event, Message, RequestId, SessionId, SiteId, StationId, TokenId
+from contracts.event import AccountId, Event, JobId, Message, RequestId, SessionId, SiteId, StationId, TokenId
 from contracts.postings import CdrPosted, CostPosted, CreditPosted, NothingDue, Source
+from contracts.tariffs import Tariff
 from services.payments import domain
 from services.payments.domain import Heard
 from tests.billing.says import delivered, ended, started, ticked
@@ -69,6 +71,27 @@ def credit(**totals: Any) -> CdrCredited:
 
 def test_what_a_session_comes_to_so_far_is_posted_with_its_taxes() -> None:
     assert posted(cost(**BOTH)) == [CostPosted(**POSTED, amount=GROSS)]
+
+
+@pytest.mark.parametrize(
+    ("account", "job", "posts"), [(ADHOC, None, True), (ADHOC, JobId("again"), False), (AccountId("anna"), None, False)]
+)
+def test_that_an_ad_hoc_session_has_a_price_is_posted_before_it_has_a_cost(
+    account: AccountId, job: JobId | None, *, posts: bool
+) -> None:
+    bound = TariffBound(
+        **SESSION,
+        tariff=Tariff("AC", "EUR", ()),
+        tariff_version=1,
+        assignment="site/oslo",
+        time_zone="UTC",
+        token=TokenId("t"),
+        account=account,
+        evse=1,
+        connector=1,
+        job=job,
+    )
+    assert posted(bound) == ([CostPosted(**POSTED, amount=Decimal(0))] if posts else [])
 
 
 def test_a_cdr_is_posted_whole() -> None:

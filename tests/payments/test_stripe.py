@@ -64,6 +64,18 @@ async def test_a_hold_is_increased_captured_once_and_refunded(fake: Till, stripe
     assert await stripe.fetch(asked("refund", "2.00", reference=reference, operation="another")) is None
 
 
+async def test_of_three_decimals_the_last_is_never_taken_though_held_and_given_back(fake: Till, stripe: Stripe) -> None:
+    page = await stripe.authorise(asked("authorise", "5.001", currency="KWD"))
+    await fake.pay(page.url)
+    found = await stripe.fetch(asked("authorise", "5.001", currency="KWD", reference=page.reference))
+    assert found is not None
+    assert str(found.amount) == "5.010"
+    of: dict[str, str] = {"currency": "KWD", "reference": found.reference}
+    taken = await stripe.capture(asked("capture", "1.239", **of))
+    back = await stripe.refund(asked("refund", "0.204", **of))
+    assert (str(taken.amount), str(back.amount)) == ("1.230", "0.210")
+
+
 async def test_a_declined_card_holds_nothing_and_the_payer_may_try_another(fake: Till, stripe: Stripe) -> None:
     page = await stripe.authorise(asked("authorise"))
     assert await fake.pay(page.url, BAD_CARD) == 402

@@ -121,3 +121,9 @@ def test_whoever_goes_on_from_where_one_must_read_finds_the_rest(turns: list[int
         billed = again.hear(offset, event)
         after.append(billed if offset >= cut else None)
     assert [each for each in before + after if each] == found(log)
+
+
+def test_a_session_that_began_earlier_than_was_known_is_found_so() -> None:
+    written = bills(started(ASSIGNED, minutes=50), delivered(55, 500), ended(60, 10_000, started_at=at(0)), ticked(66))
+    [billed] = found(written)
+    assert (billed.bound.at, billed.usage) == (at(0), (Usage(at(0), 0), Usage(at(60), 10_000, END)))

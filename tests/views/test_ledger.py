@@ -191,6 +191,18 @@ async def test_money_that_came_back_and_what_was_written_off_are_entries(migrate
         "money_in",
         "written_off",
         "credit",
+        "written_off",
         "money_out",
     ]
+    assert [each["amount"] for each in rows["ledger_entries"] if each["kind"] == "written_off"] == ["0.40", "-0.40"]
     assert rows["payments"][0]["state"] == "refunded"
+
+
+async def test_what_is_charged_to_a_mandate_goes_by_the_providers_name_so_that_its_dispute_is_known(
+    migrated: AsyncEngine,
+) -> None:
+    one = Ledger(DRIVER, prepaid(mandate="cus/pm"))
+    one.hear(one.top_up("20"))
+    one.hear(one.answer("done", "20", reference="pi_7"))
+    [payment] = (await rows_after(migrated, *one.events))["payments"]
+    assert (payment["state"], payment["reference"]) == ("captured", "pi_7")
