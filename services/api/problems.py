@@ -15,6 +15,7 @@ from chassis import clickhouse, kafka
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 METHODS = ("DELETE", "GET", "HEAD", "POST", "PUT")
+UNREADABLE = "it is no UTF-8, or nested too deep, or has a number of too many digits"
 
 CATALOGUE: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
@@ -150,6 +151,8 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, ValueError | RecursionError):  # of FastAPI's attempt to read the body
+        return Problem("bad_json", UNREADABLE).response()
     match BY_STATUS.get(error.status_code, "bad_request"):
         case "not_found":
             return Problem("not_found", f"there is nothing at {request.url.path}: /docs says what there is").response()
