@@ -121,7 +121,7 @@ async def test_each_kind_of_repair_says_what_it_needs(admin: AsyncClient, networ
     [
         ("wrong_state", 409, "repair_refused", None),
         ("not_in_quarantine", 409, "repair_refused", None),
-        ("unknown_session", 404, "not_found", None),
+        ("unknown_session", 409, "repair_refused", None),
         ("unknown_target", 422, "invalid", "#/to"),
         ("meter_went_back", 422, "invalid", "#/meter_wh"),
         ("ends_before_start", 422, "invalid", "#/ended_at"),
