@@ -178,16 +178,27 @@ async def _validation(_: Request, error: Exception) -> Response:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return Problem("bad_json", str(found[0].get("ctx", {}).get("error", "not JSON"))).response()
-    faults = [_fault(each["loc"], each["msg"]) for each in found]
+    faults = [_fault(each, error.body) for each in found]
     return Problem("invalid", "; ".join(f"{each.pointer}: {each.detail}" for each in faults), errors=faults).response()
 
 
-def _fault(loc: Sequence[str | int], message: str) -> Fault:
+def _fault(found: Mapping[str, Any], body: Any) -> Fault:
     """Return where and what: never the value, which may be a secret."""
-    where, *path = (str(part) for part in loc)
-    escaped = [part.replace("~", "~0").replace("/", "~1") for part in path]
-    pointer = "".join(["#", *(f"/{part}" for part in escaped)]) if where == "body" else ".".join(path)
-    return Fault(where=where, pointer=pointer, detail=message.removeprefix("Value error, "))
+    where, *path = found["loc"]
+    pointer = _pointer(path, body, found["type"]) if where == "body" else ".".join(map(str, path))
+    return Fault(where=where, pointer=pointer, detail=found["msg"].removeprefix("Value error, "))
+
+
+def _pointer(path: Sequence[str | int], body: Any, kind: str) -> str:
+    """Return a JSON pointer into `body` (RFC 6901). Pydantic's path names besides which of several kinds it took a thing for."""
+    pointer = "#"
+    for number, part in enumerate(path, 1):
+        there = part in body if isinstance(body, dict) else isinstance(body, list) and part in range(len(body))
+        if there or (kind == "missing" and number == len(path)):
+            pointer += "/" + str(part).replace("~", "~0").replace("/", "~1")
+        if there:
+            body = body[part]
+    return pointer
 
 
 async def _away(_: Request, error: Exception) -> Response:
