@@ -19,7 +19,7 @@ from services.api.backends import Backends, Behind
 from services.api.changes import Act, of_request, rounds
 from services.api.changes import shown as until_shown
 from services.api.identities import existing
-from services.api.pages import After, Limit, Page, check_id, cut, decode, linked
+from services.api.pages import After, Limit, Page, cut, decode, linked
 from services.api.problems import answers, not_found
 from services.api.queries import Asked
 
@@ -215,9 +215,7 @@ async def list_commands(
 ) -> Page[Command]:
     """List a station's commands, the newest first."""
     whose = existing("station", station)
-    after = decode(cursor, Asked)
-    check_id(after.id if after else None)
-    rows = await behind.queries.commands(caller.tenant, whose, after, limit + 1)
+    rows = await behind.queries.commands(caller.tenant, whose, decode(cursor, Asked), limit + 1)
     page, then = cut(rows, limit, lambda row: Asked(row.created_at, row.id))
     return Page(items=[shown(row) for row in page], next_cursor=linked(request, response, then))
 

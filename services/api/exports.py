@@ -50,7 +50,7 @@ SESSIONS = (
     Column("meter_start_wh", "meter_start_wh"),
     Column("meter_stop_wh", "meter_stop_wh"),
     Column("energy_wh", "energy_wh"),
-    Column("final", "final"),
+    Column("final", "toBool(final)"),
     Column("reason", "reason", "text"),
 )
 _CDRS = """

@@ -23,7 +23,7 @@ from services.api.changes import Act, Acting, reused, rounds
 from services.api.changes import shown as until_shown
 from services.api.examples import like
 from services.api.identities import Text, existing
-from services.api.pages import After, Limit, Page, check_id, cut, decode, linked
+from services.api.pages import After, Limit, Page, cut, decode, linked
 from services.api.postings import above_0, decided, exact
 from services.api.problems import Problem, answers, not_found
 from services.api.queries import Asked
@@ -168,7 +168,6 @@ async def list_payments(
 ) -> Page[Payment]:
     """List payments, the newest first."""
     after = decode(cursor, Asked)
-    check_id(after.id if after else None)
     rows = await behind.queries.payments(caller.tenant, after, limit + 1, account=account, station=station, state=state)
     page, then = cut(rows, limit, lambda row: Asked(row.created_at, row.id))
     return Page(items=[shown(row, behind.secrets) for row in page], next_cursor=linked(request, response, then))

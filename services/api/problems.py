@@ -15,6 +15,7 @@ from chassis import clickhouse, kafka
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 METHODS = ("DELETE", "GET", "HEAD", "POST", "PUT")
+UNREADABLE = "it is no UTF-8, or nested too deep, or has a number of too many digits"
 
 CATALOGUE: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
@@ -150,6 +151,8 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, ValueError | RecursionError):  # of FastAPI's attempt to read the body
+        return Problem("bad_json", UNREADABLE).response()
     match BY_STATUS.get(error.status_code, "bad_request"):
         case "not_found":
             return Problem("not_found", f"there is nothing at {request.url.path}: /docs says what there is").response()
@@ -175,16 +178,27 @@ async def _validation(_: Request, error: Exception) -> Response:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return Problem("bad_json", str(found[0].get("ctx", {}).get("error", "not JSON"))).response()
-    faults = [_fault(each["loc"], each["msg"]) for each in found]
+    faults = [_fault(each, error.body) for each in found]
     return Problem("invalid", "; ".join(f"{each.pointer}: {each.detail}" for each in faults), errors=faults).response()
 
 
-def _fault(loc: Sequence[str | int], message: str) -> Fault:
+def _fault(found: Mapping[str, Any], body: Any) -> Fault:
     """Return where and what: never the value, which may be a secret."""
-    where, *path = (str(part) for part in loc)
-    escaped = [part.replace("~", "~0").replace("/", "~1") for part in path]
-    pointer = "".join(["#", *(f"/{part}" for part in escaped)]) if where == "body" else ".".join(path)
-    return Fault(where=where, pointer=pointer, detail=message.removeprefix("Value error, "))
+    where, *path = found["loc"]
+    pointer = _pointer(path, body, found["type"]) if where == "body" else ".".join(map(str, path))
+    return Fault(where=where, pointer=pointer, detail=found["msg"].removeprefix("Value error, "))
+
+
+def _pointer(path: Sequence[str | int], body: Any, kind: str) -> str:
+    """Return a JSON pointer into `body` (RFC 6901). Pydantic's path names besides which of several kinds it took a thing for."""
+    pointer = "#"
+    for number, part in enumerate(path, 1):
+        there = part in body if isinstance(body, dict) else isinstance(body, list) and part in range(len(body))
+        if there or (kind == "missing" and number == len(path)):
+            pointer += "/" + str(part).replace("~", "~0").replace("/", "~1")
+        if there:
+            body = body[part]
+    return pointer
 
 
 async def _away(_: Request, error: Exception) -> Response:

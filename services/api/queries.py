@@ -80,10 +80,10 @@ class Seen(Struct, frozen=True, array_like=True):
 
 
 class Asked(Struct, frozen=True, array_like=True):
-    """A place in a station's list of commands."""
+    """A place in a list that has the newest first: of commands, alerts, CDRs, invoices or payments."""
 
     at: Instant
-    id: str
+    id: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[!-~]*\Z")]
 
 
 class Equipped(NamedTuple):

@@ -19,7 +19,7 @@ from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
 from services.api.changes import Act, Acting, of_request, reused, seen
 from services.api.identities import Text
-from services.api.problems import Problem, answers, invalid, not_found
+from services.api.problems import Problem, answers, invalid
 from services.api.repairs import Repair, shown
 from services.api.sessions import known
 
@@ -189,8 +189,6 @@ def _refusal(row: Row[Any]) -> Problem:
     """Return a refusal by the rules as a problem."""
     detail = row.detail or row.reason.replace("_", " ")
     match row.reason:
-        case "unknown_session":
-            return not_found(f"session {row.session}")
         case "idempotency_key_reused":
             return reused()
         case "unknown_target" | "meter_went_back" | "ends_before_start":

@@ -19,7 +19,11 @@ MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.pa
 FORMULAS = "=+@\t\r-"
 """A spreadsheet takes what begins so for a formula."""
 _NUMBERS = frozenset("-0123456789.")
-SETTINGS: Settings = {"date_time_output_format": "iso", "output_format_parquet_string_as_string": 1}
+SETTINGS: Settings = {
+    "date_time_output_format": "iso",
+    "format_csv_null_representation": "",
+    "output_format_parquet_string_as_string": 1,
+}
 
 
 class Column(NamedTuple):

@@ -20,6 +20,8 @@ TOPIC_OF: dict[str, Topic[Any]] = {cls.__name__: topic for topic in TOPICS for c
 """The topic of each type of event."""
 
 _PREFIX = "voltstream."
+_OURS = ("tenant", "station", "site")
+"""Fields with names that the directory gave: no uids, even if they look like `ID:42`."""
 
 
 class Told:
@@ -68,7 +70,7 @@ class Told:
         data = msgspec.json.decode(self.record.value or b"")
         if not uids:
             data.pop("frame", None)
-            data = unnamed(data)
+            data = unnamed(data) | {name: data[name] for name in _OURS if name in data}
         return self.record.attributes(), data
 
 

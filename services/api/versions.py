@@ -14,16 +14,18 @@ from pydantic import BaseModel
 
 from services.api.problems import Problem
 
-_TAG = re.compile(r'\s*(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")\s*')
-_VERSION = re.compile(r'"v(\d{1,18})(?:-[0-9a-f]+)?"')
+_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_TAGS = re.compile(rf"[\s,]*(?:{_TAG.pattern}\s*(?:,[\s,]*|$))+")
+"""A list of them, in which nothing may stand too (RFC 9110 §5.6.1). A tag may hold a comma."""
+_VERSION = re.compile(r'"v([1-9]\d{0,17})(?:-[0-9a-f]+)?"')
+"""Versions begin with 1: what is not there has none."""
 
 
 def tags(header: str) -> list[str]:
     """Return the entity tags of a header, without their weakness: proxies weaken what they compress."""
-    found = [_TAG.fullmatch(part) for part in header.split(",")]
-    if not all(found):
+    if _TAGS.fullmatch(header) is None:
         raise Problem("bad_request", 'entity tags are quoted, such as "v3"')
-    return [tag[1] for tag in found if tag]
+    return _TAG.findall(header)
 
 
 @dataclass(frozen=True)

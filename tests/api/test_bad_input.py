@@ -5,6 +5,8 @@ import json
 import pytest
 from httpx import AsyncClient
 
+from services.api.pages import encode
+
 JSON = {"Content-Type": "application/json"}
 SITE = '"name": "a", "time_zone": "Europe/Oslo", "currency": "NOK"'
 
@@ -61,3 +63,13 @@ async def test_a_body_that_does_not_say_it_is_json_is_refused(admin: AsyncClient
 async def test_a_url_that_means_nothing_is_no_defect_of_ours(admin: AsyncClient, path: str) -> None:
     answer = await admin.get(path)
     assert answer.status_code in {200, 400, 404, 422}, answer.text
+
+
+@pytest.mark.parametrize("things", ["alerts", "cdrs", "invoices", "payments", "commands?station=a"])
+@pytest.mark.parametrize("id", ["a\0b", "\n", "x" * 10_000, "ü"])
+async def test_a_place_in_a_list_that_no_database_could_be_asked_for_was_not_given_out(
+    admin: AsyncClient, things: str, id: str
+) -> None:
+    cursor = encode(("2026-03-01T08:00:00Z", id))
+    answer = await admin.get(f"/v1/{things}{'&' if '?' in things else '?'}cursor={cursor}")
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad_cursor")

@@ -74,9 +74,9 @@ async def test_an_evse_is_named_as_text_or_as_an_object(
     [
         ("st-1", "#/evse"),
         ("st-1/x", "#/evse"),
-        ("st-1/0", "#/evse/evse"),
+        ("st-1/0", "#/evse"),
         ("st-1/1/2/3", "#/evse"),
-        ("/1", "#/evse/station"),
+        ("/1", "#/evse"),
         ("st-1/²", "#/evse"),
         ("elsewhere/1", "#/evse"),
         ({"station": "st-1", "connector": 1}, "#/evse"),

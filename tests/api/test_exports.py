@@ -64,6 +64,17 @@ async def test_sessions_are_exported_by_the_day_on_which_they_began(reader: Asyn
     assert (row["id"], row["state"], row["energy_wh"], row["site"]) == ("s-9", "ended", "7500", "harbour")
 
 
+async def test_what_nobody_knows_is_an_empty_cell_and_what_is_so_or_not_says_so(
+    reader: AsyncClient, archive: Archive
+) -> None:
+    await archive.keeps(SESSIONS, started("s-10", **OURS))
+    first = {"from": "2026-01-01", "to": "2026-01-01"}
+    found = {each["id"]: each for each in await rows(reader, "sessions", **first)}
+    known = {id: (each["ended_at"], each["energy_wh"], each["final"]) for id, each in found.items()}
+    assert known["s-10"] == ("", "", "false")
+    assert known["s-9"][1:] == ("7500", "true")
+
+
 async def test_parquet_has_exact_decimals_and_texts_as_they_are(
     reader: AsyncClient, clickhouse: str, tmp_path: Any
 ) -> None:

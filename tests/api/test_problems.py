@@ -31,11 +31,18 @@ async def test_what_is_not_there_is_a_problem(
     assert (answer.json()["type"], answer.json()["status"]) == (f"/problems/{kind}", status)
 
 
-@pytest.mark.parametrize("body", ["{", "nothing", "", '{"name": "a" "b"}', "[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    ["{", "nothing", '{"name": "a" "b"}', "[" * 100_000, b"\xff", b'{"name": "\xfc"}', f'{{"name": {"9" * 5000}}}'],
+)
 async def test_a_body_that_is_no_json_is_a_problem(admin: AsyncClient, body: str | bytes) -> None:
     answer = await admin.put("/v1/sites/a", content=body, headers=JSON)
-    assert answer.status_code in {400, 422}
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.json()["type"] == "/problems/bad_json"
+
+
+async def test_a_body_that_is_not_there_is_invalid(admin: AsyncClient) -> None:
+    assert (await admin.put("/v1/sites/a", content="", headers=JSON)).status_code == 422
 
 
 @pytest.mark.parametrize("body", ["[]", "null", "7", '"a"', '{"name": NaN}'])

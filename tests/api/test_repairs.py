@@ -13,6 +13,7 @@ from contracts.sessions import RepairRefused, SessionRepaired
 from contracts.topics import SESSIONS
 from services.api.app import Api
 from tests.api.network import Network, client_of, key_of
+from tests.api.test_sites import pointers
 from tests.api.test_stations import OURS
 from tests.views.given import started
 
@@ -121,7 +122,7 @@ async def test_each_kind_of_repair_says_what_it_needs(admin: AsyncClient, networ
     [
         ("wrong_state", 409, "repair_refused", None),
         ("not_in_quarantine", 409, "repair_refused", None),
-        ("unknown_session", 404, "not_found", None),
+        ("unknown_session", 409, "repair_refused", None),
         ("unknown_target", 422, "invalid", "#/to"),
         ("meter_went_back", 422, "invalid", "#/meter_wh"),
         ("ends_before_start", 422, "invalid", "#/ended_at"),
@@ -137,6 +138,24 @@ async def test_a_refusal_by_the_rules_is_a_problem_and_stays_visible(
     assert pointer is None or answer.json()["errors"][0]["pointer"] == pointer
     [repair] = (await admin.get("/v1/sessions/s-1")).json()["repairs"]
     assert (repair["state"], repair["refused_because"], repair["detail"]) == ("refused", reason, "because")
+
+
+@pytest.mark.parametrize(
+    ("wish", "pointer"),
+    [
+        ({"action": "end", "ended_at": "2999-01-01T00:00:00Z"}, "#/ended_at"),
+        ({"action": "end"}, "#/ended_at"),
+        ({"action": "end", "ended_at": "2026-01-01T00:00:00Z", "meter_wh": -1}, "#/meter_wh"),
+        ({"action": "attach", "to": 7}, "#/to"),
+        ({"action": "discard", "end": 1}, "#/end"),
+        ({"action": "undo"}, "#"),
+    ],
+)
+async def test_what_is_wrong_with_a_wish_is_pointed_to_where_it_stands(
+    admin: AsyncClient, wish: dict[str, Any], pointer: str
+) -> None:
+    answer = await admin.post(REPAIR, json=wish | {"reason": "because"})
+    assert (answer.status_code, pointers(answer)) == (422, [pointer])
 
 
 async def test_what_nobody_has_decided_yet_is_answered_so_and_can_be_asked_for(

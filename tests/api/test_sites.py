@@ -139,7 +139,7 @@ async def test_a_site_is_created_once(admin: AsyncClient) -> None:
     assert (await admin.put("/v1/sites/harbour", json=HARBOUR, headers=absent)).status_code == 412
 
 
-@pytest.mark.parametrize("tag", ["*", '"v1"', '"other"'])
+@pytest.mark.parametrize("tag", ["*", '"v1"', '"other"', '"v0"', '"v0", "v00"'])
 async def test_what_is_not_there_matches_nothing(admin: AsyncClient, tag: str) -> None:
     answer = await admin.put("/v1/sites/harbour", json=HARBOUR, headers={"If-Match": tag})
     assert (answer.status_code, answer.json()["type"]) == (412, "/problems/version_mismatch")
@@ -163,6 +163,14 @@ async def test_who_has_the_same_already_gets_it_not_again(admin: AsyncClient) ->
     same = await admin.get("/v1/sites/harbour", headers={"If-None-Match": '"v7", "v1"'})
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", '"v1"')
     assert (await admin.get("/v1/sites/harbour", headers={"If-None-Match": '"v7"'})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"), [('"a,b"', 200), ('"a,b" , W/"v1"', 304), (', "v1",', 304), ('"a"b"', 400)]
+)
+async def test_a_tag_of_somebody_elses_may_hold_a_comma(admin: AsyncClient, tags: str, status: int) -> None:
+    await admin.put("/v1/sites/harbour", json=HARBOUR)
+    assert (await admin.get("/v1/sites/harbour", headers={"If-None-Match": tags})).status_code == status
 
 
 # ---- repetitions -----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The live stream over a real Kafka: every event once, in order, for whom it is meant."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -23,8 +24,10 @@ from contracts.topics import OPERATIONS, SESSIONS, STATIONS
 from services.api import stream, stream_tokens
 from services.api.access import Caller
 from services.api.cursors import NUMBERS, Cursors
+from services.api.told import told
 from tests.api.network import FIRST_KEY, Network, key_of, settings_of
 from tests.api.streaming import Writer, energy, listening, numbers, replica
+from tests.views.given import record
 
 BEARER = {"Authorization": f"Bearer {FIRST_KEY}"}
 UID = "04A2B3C4D5E6F7"
@@ -291,6 +294,15 @@ async def test_uids_are_masked_and_frames_left_out_without_the_right_to_see_them
     assert UID in seen[0].data["data"]
     assert all(UID not in str(event.told) and "frame" not in event.data for event in masked)
     assert masked[0].data["data"] == '{"idTag":"04…F7"}'
+
+
+def test_the_name_of_a_station_is_no_uid_even_if_it_looks_like_one() -> None:
+    here = said(station=StationId("EVSE-ID:0042-77"))
+    transferred = DataTransferred(**here, message_id='"1"', frame=Frame("[2]"), vendor_id="x", data=f"id:{UID}")
+    event = told(record(STATIONS, transferred))
+    assert event is not None
+    data = json.loads(event.text(uids=False) or b"")["data"]
+    assert (data["station"], data["data"]) == ("EVSE-ID:0042-77", "id:04…F7")
 
 
 async def test_who_is_slow_is_served_from_the_log_and_misses_nothing(
