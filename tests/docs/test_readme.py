@@ -15,7 +15,7 @@ from deploy.local.part import CHECKOUT
 from tests.local.running import Running, running
 from tests.station import Station
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 README = (CHECKOUT / "README.md").read_text("utf-8")
 GUIDE = (CHECKOUT / "docs" / "rest.md").read_text("utf-8")

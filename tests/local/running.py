@@ -73,7 +73,7 @@ class Running:
         answer = httpx.get(self.api + path, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=20)
         return answer.raise_for_status().json()
 
-    def until(self, *wanted: str, within: float = 90) -> str:
+    def until(self, *wanted: str, within: float = 180) -> str:
         """Read on until each of these has been part of a line; returns the last such line."""
         missing, deadline = set(wanted), time.monotonic() + within
         while True:

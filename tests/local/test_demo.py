@@ -8,7 +8,7 @@ import pytest
 
 from tests.local.running import Running, running
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 WITHIN_S = 60
 FACTS = (

@@ -11,7 +11,7 @@ import pytest
 
 from tests.local.running import Running, running
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 
 @pytest.fixture(scope="module")
