@@ -129,7 +129,7 @@ class Rest:
     async def sessions(self, identity: str) -> list[Any]:
         """Return all sessions of a station, the one that began first at the front."""
         found = (await self.get("/v1/sessions", station=identity))["items"]
-        return sorted(found, key=lambda session: session["started_at"] or session["ended_at"])
+        return sorted(found, key=lambda each: datetime.fromisoformat(each["started_at"] or each["ended_at"]))
 
     async def until_sessions(self, identity: str, *states: str) -> list[Any]:
         """Return a station's sessions, in the order of their starts, once they have these states."""
