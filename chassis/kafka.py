@@ -173,9 +173,20 @@ def transactional_producer(settings: Settings, transactional_id: str) -> AIOKafk
     )
 
 
+class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+    """One that says so when it fetches no more: aiokafka's would give out nothing for ever, and look healthy."""
+
+    async def getmany(self, *places: TopicPartition, **how: Any) -> dict[TopicPartition, list[Any]]:
+        found: dict[TopicPartition, list[Any]] = await super().getmany(*places, **how)
+        fetching = self._fetcher.error_future
+        if not found and fetching.done() and not fetching.cancelled() and (error := fetching.exception()) is not None:
+            raise RuntimeError("nothing is fetched from Kafka any more") from error
+        return found
+
+
 def group_consumer(settings: Settings, group: str, *, reset: str = "none") -> AIOKafkaConsumer:
     """Return a member of a group whose offsets are kept elsewhere."""
-    return AIOKafkaConsumer(
+    return Consumer(
         **connection(settings),
         group_id=full(settings, group),
         group_instance_id=f"{group}-{settings.member}" if settings.member else None,
@@ -195,7 +206,7 @@ def plain_consumer(
     settings: Settings, *, committed: bool = True, reset: str = "earliest", fetch_bytes: int = 50 * MIB
 ) -> AIOKafkaConsumer:
     """Return a consumer without a group: whoever takes it assigns and seeks."""
-    return AIOKafkaConsumer(
+    return Consumer(
         **connection(settings),
         enable_auto_commit=False,
         auto_offset_reset=reset,  # with aiokafka's default, `assign` races to the end and nothing is restored

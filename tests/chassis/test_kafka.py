@@ -740,3 +740,22 @@ async def test_a_consumer_leaves_while_kafka_is_away(broker: Broker, harmed: Set
                 broker.kill()
                 await broker.ended()
                 break
+
+
+async def test_a_consumer_that_fetches_no_more_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = module.plain_consumer(settings)
+    await consumer.start()
+
+    def fails(*_: object) -> None:
+        raise ValueError("a fault of aiokafka's")
+
+    async def read() -> None:
+        while True:
+            await consumer.getmany(timeout_ms=100)
+
+    monkeypatch.setattr(consumer._fetcher, "_get_actions_per_node", fails)
+    consumer.assign([module.TopicPartition(module.full(settings, STATIONS.name), 0)])
+    with pytest.raises(RuntimeError, match="nothing is fetched"):
+        await read()
+    await module.departed(consumer)
+    await consumer._client.close()
