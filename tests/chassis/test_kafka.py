@@ -758,4 +758,3 @@ async def test_a_consumer_that_fetches_no_more_says_so(settings: Settings, monke
     with pytest.raises(RuntimeError, match="nothing is fetched"):
         await read()
     await module.departed(consumer)
-    await consumer._client.close()
