@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request
 from sqlalchemy import Row
 
 from chassis import clock
@@ -98,6 +98,10 @@ async def rounds(behind: Backends, patience_s: float) -> AsyncIterator[None]:
         if waited >= patience_s or behind.stopping.is_set():
             return
         await asyncio.sleep(min(POLL_S if waited < SLOWER_AFTER_S else 10 * POLL_S, patience_s - waited))
+
+
+Wait = Annotated[float, Query(ge=0, le=25, allow_inf_nan=False, description="seconds to wait for the decision")]
+"""How long a request waits for what people have asked to be decided."""
 
 
 async def seen(behind: Backends, wait_s: float, look: Callable[[], Awaitable[T | None]]) -> T | None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
@@ -17,7 +17,7 @@ from contracts.topics import COMMANDS
 from services.api.access import Operator
 from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
-from services.api.changes import Act, Acting, of_request, reused, seen
+from services.api.changes import Act, Acting, Wait, of_request, reused, seen
 from services.api.identities import Text
 from services.api.problems import Problem, answers, invalid
 from services.api.repairs import Repair, shown
@@ -121,9 +121,7 @@ async def repair_session(
     act: Acting,
     behind: Behind,
     response: Response,
-    wait: Annotated[
-        float, Query(ge=0, le=25, allow_inf_nan=False, description="seconds to wait for the decision")
-    ] = 10,
+    wait: Wait = 10,
 ) -> Repair:
     """Put a session right by hand. It is decided by the rules of sessions, and kept for ever with who asked, when and why.
 

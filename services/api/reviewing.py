@@ -1,10 +1,10 @@
 """Deciding on sessions that are held: asked of the rules of billing, and kept with who decided, when and why."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
@@ -17,7 +17,7 @@ from services.api import examples
 from services.api.access import Caller, Operator, Reader
 from services.api.backends import Backends, Behind
 from services.api.bodies import JSON_ONLY
-from services.api.changes import Act, Acting, of_request, seen
+from services.api.changes import Act, Acting, Wait, of_request, seen
 from services.api.examples import like
 from services.api.identities import Text, existing
 from services.api.problems import Problem, answers, not_found
@@ -82,9 +82,7 @@ async def review_cdr(
     act: Acting,
     behind: Behind,
     response: Response,
-    wait: Annotated[
-        float, Query(ge=0, le=25, allow_inf_nan=False, description="seconds to wait for the decision")
-    ] = 10,
+    wait: Wait = 10,
 ) -> CdrReview:
     """Decide on a session that is held. It is kept for ever with who decided, when and why.
 
